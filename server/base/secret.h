@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * secret.h - memory for keys: locked, left out of core dumps and of children, wiped when freed.
+ */
+#ifndef HOLDFAST_BASE_SECRET_H
+#define HOLDFAST_BASE_SECRET_H
+
+#include <stddef.h>
+
+/*
+ * Zeroed memory of `size` bytes on pages of its own: mlock (a failure is logged at debug level and
+ * tolerated: RLIMIT_MEMLOCK), MADV_DONTDUMP, MADV_WIPEONFORK. NULL with errno on failure.
+ */
+void *secret_alloc(size_t size);
+
+/* Wipes and unmaps; takes NULL. `size` as given to secret_alloc. */
+void secret_free(void *p, size_t size);
+
+/* Wipes memory in a way that the compiler keeps. */
+void secret_wipe(void *p, size_t size);
+
+#endif

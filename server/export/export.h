@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * export.h - the core as its users see it: an export, its workers, its nodes.
+ *
+ * Knows nothing of FUSE. A transport's operations are written against this header alone. Each thread
+ * that serves requests has a worker; a worker is used by its own thread only. All functions give 0 or a
+ * negative errno unless it says otherwise.
+ */
+#ifndef HOLDFAST_EXPORT_EXPORT_H
+#define HOLDFAST_EXPORT_EXPORT_H
+
+#include <stddef.h>
+#include <sys/stat.h>
+
+#include "export/row.h"
+#include "export/types.h"
+
+struct export;
+struct worker;
+struct node;
+
+enum handles_mode { HANDLES_NEVER, HANDLES_PREFER, HANDLES_MANDATORY };
+
+struct export_config {
+	const char *share;	/* path of the shared directory */
+	int statedir;		/* descriptor of the state directory, -1 with HANDLES_NEVER; kept by the caller */
+	const char *statepath;	/* its path, for messages and for SQLite */
+	int rundir;		/* descriptor of the directory for the ring */
+	enum handles_mode handles;
+	bool moved_out_allow;	/* --moved-out=allow */
+	bool strict;		/* --durability=strict */
+	bool rebuild;		/* scan the share in the background even if the map is complete */
+	size_t max_nodes;	/* cap of the node cache */
+	size_t max_fds;		/* cap of O_PATH descriptors held by nodes */
+	const char *vfs;	/* SQLite VFS for fault injection, or NULL */
+};
+
+/*
+ * Opens key, map and ring in the state directory (making what a first run lacks), probes what the
+ * share's file system and the kernel can do, starts the drainer and, where needed, the scan.
+ * On failure the reason was logged in one line, and *exit_code says which documented exit code it is.
+ */
+int export_open(const struct export_config *config, struct export **out, int *exit_code);
+
+/* Stops threads, drains, closes. Every worker must be gone. Takes NULL. */
+void export_close(struct export *x);
+
+int worker_new(struct export *x, struct worker **out);
+void worker_free(struct worker *w); /* takes NULL */
+
+/*
+ * To be called when a request begins: takes a new root generation over when `revoke` has raised it
+ * (every nodeid but the root's is stale from then on). Costs one load.
+ */
+void worker_begin(struct worker *w);
+
+/* --- nodes -------------------------------------------------------------------------------------- */
+
+/*
+ * The node of a nodeid, with a reference: from the cache, or through the resolver. It is contained in
+ * the share as of a second ago at most. -ESTALE: no such object, for good (or moved out). -ENOMEM:
+ * cannot be said now (a scan is running, a passing fault), try again. -EXDEV and kin never come out.
+ */
+int node_get(struct worker *w, nodeid_t id, struct node **out);
+void node_put(struct worker *w, struct node *n); /* takes NULL */
+
+nodeid_t node_nodeid(const struct node *n);
+generation_t node_generation(const struct node *n);
+mode_t node_type(const struct node *n); /* S_IFMT bits */
+bool node_persistent(const struct node *n); /* its handle survives this daemon */
+
+/*
+ * An O_PATH descriptor of the node, valid while the reference is held (do not close it). Opened on
+ * demand and verified. -ESTALE, -ENOMEM as node_get; -ENFILE at the cap of descriptors.
+ */
+int node_fd(struct worker *w, struct node *n);
+
+/*
+ * A new descriptor for I/O, by the O_PATH one through /proc/self/fd: regular files and directories only
+ * (else -ENXIO for FIFOs, sockets and devices, -ELOOP for symlinks). O_NOFOLLOW, O_CREAT, O_EXCL are taken
+ * out of `flags`; O_CLOEXEC | O_NOCTTY | O_NONBLOCK put in. The caller owns the result.
+ */
+int node_open(struct worker *w, struct node *n, int flags);
+
+/* The sealed handle, for the xattr: its length, -ENODATA (no persistent handle), -ERANGE (`cap`). */
+ssize_t node_sealed_handle(struct worker *w, struct node *n, uint8_t *out, size_t cap);
+
+/* --- entries ------------------------------------------------------------------------------------ */
+
+/* What a reply names. Counts as one lookup of the node, until export_forget(). */
+struct entry {
+	nodeid_t nodeid;
+	generation_t generation;
+	struct statx stx;   /* stx_ino is the number to show (synthetic for roots of mounts and subvolumes) */
+	bool submount;	    /* the root of a mount inside the share (FUSE_ATTR_SUBMOUNT) */
+};
+
+int export_lookup(struct worker *w, struct node *parent, const char *name, struct entry *out);
+int export_lookup_self(struct worker *w, nodeid_t id, struct entry *out);   /* LOOKUP "." */
+int export_lookup_parent(struct worker *w, nodeid_t id, struct entry *out); /* LOOKUP ".."; the root's is the root */
+
+/* An object just made under `name` and open as `fd`: the entry is that object's, whatever has
+ * happened to the name. `name` NULL: a file without name (O_TMPFILE). */
+int export_enter_fd(struct worker *w, struct node *parent, const char *name, int fd, struct entry *out);
+
+/* statx of a node, with the number to show; counts no lookup. `fd` >= 0: by that descriptor. */
+int export_getattr(struct worker *w, struct node *n, int fd, unsigned mask, struct statx *out);
+
+/* FORGET; unknown nodes, the root and counts that are too large are ignored. */
+void export_forget(struct worker *w, nodeid_t id, uint64_t count);
+
+/* The inode number that READDIR must show for an entry of `dir`, given what getdents said. */
+int export_shown_ino(struct worker *w, struct node *dir, const char *name, uint64_t d_ino,
+		     unsigned char d_type, uint64_t *out);
+
+/* --- changes of names: the host's call, and what the map must know of it ---------------------------- */
+
+int export_unlink(struct worker *w, struct node *parent, const char *name, int at_flags); /* 0 or AT_REMOVEDIR */
+int export_rename(struct worker *w, struct node *from, const char *name, struct node *to,
+		  const char *newname, unsigned flags); /* RENAME_NOREPLACE, RENAME_EXCHANGE; others -EINVAL */
+int export_link(struct worker *w, struct node *n, struct node *parent, const char *name,
+		struct entry *out);
+
+/* syncfs of the node's file system and, for strict durability, of what the map has yet to take in. */
+int export_sync(struct worker *w, struct node *n);
+
+/* --- for status and the tools ----------------------------------------------------------------------- */
+
+struct export_stats {
+	uint8_t uuid[HOLDFAST_UUID_LEN];
+	uint32_t root_generation;
+	bool persistent;	    /* the share's own file system has handles that persist */
+	char fs_type[32];	    /* "ext4", ... */
+	char ways[128];		    /* ways of the resolver in use: "cached, by name, directory by handle" */
+	uint64_t nodes, max_nodes, fds, max_fds, pinned;
+	uint64_t lookups, hits;	    /* node_get: all, and those from the cache */
+	uint64_t resolved_by_name, resolved_by_handle, resolved_by_path;
+	uint64_t stale, again;	    /* answers ESTALE and ENOMEM */
+	uint64_t unknown;	    /* of the stale: nodeids that no row has (forged, or long gone) */
+	uint64_t forged;	    /* envelopes and rows that did not authenticate, rows of other objects */
+	uint64_t clashes;
+	uint64_t drained, undrained_bytes;
+	int map_error;		    /* what the drainer met last, 0 if nothing */
+	bool complete;		    /* no rebuild is due */
+	bool scanning;
+	uint64_t scanned;	    /* objects seen by the running scan */
+	uint64_t scans;
+};
+void export_stats(struct export *x, struct export_stats *out);
+void worker_count_forged(struct worker *w, const char *what); /* counts, and logs at a bounded rate */
+
+/* Scans the share in the calling thread (the `rebuild` command), with progress(arg, objects). */
+typedef void export_progress_fn(void *arg, uint64_t objects);
+int export_rebuild(struct export *x, export_progress_fn *progress, void *arg);
+
+/* What `inspect` tells of a nodeid (and the generation that goes with it) or a sealed handle. */
+struct export_inspection {
+	bool known;		    /* there is a row (nodeid), or it authenticates (sealed handle) */
+	nodeid_t nodeid;
+	generation_t generation;    /* the right one */
+	struct row row;
+	char path[4096];	    /* relative to the share, when it resolves now; else "" */
+	int resolve_error;	    /* 0, or why it does not */
+};
+int export_inspect_nodeid(struct worker *w, nodeid_t id, struct export_inspection *out);
+int export_inspect_sealed(struct worker *w, const uint8_t *sealed, size_t len,
+			  struct export_inspection *out);
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * fuse.h - the FUSE layer as a transport sees it, and what its own files share.
+ *
+ * One `struct fuse_server` per connection to a guest's kernel (a mount, or a vhost-user device): options,
+ * the table of open files, what INIT agreed on. One `struct fuse_thread` per thread that serves requests:
+ * a libfuse session with custom I/O, a worker of the export, the request in hand, an I/O buffer.
+ *
+ *   transport -> fuse_thread_request(bytes) -> guard -> wire layer's own opcodes | libfuse -> ops_*.c
+ *                                                   -> export/ -> reply -> fuse_thread's reply callback
+ */
+#ifndef HOLDFAST_FUSE_FUSE_H
+#define HOLDFAST_FUSE_FUSE_H
+
+#define FUSE_USE_VERSION 314
+#include <fuse3/fuse_lowlevel.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/uio.h>
+
+#include "export/export.h"
+#include "fuse/protocol.h"
+
+enum cache_policy { CACHE_AUTO, CACHE_ALWAYS, CACHE_METADATA, CACHE_NEVER };
+
+struct xattrmap; /* xattrmap.h */
+struct idmap;	 /* idmap.h */
+
+/* Options, set once by the administrator's command line. */
+struct fuse_config {
+	enum cache_policy cache;
+	bool readonly;
+	bool xattr;
+	const struct xattrmap *xattrmap; /* NULL: names pass unchanged */
+	bool posix_acl;
+	bool announce_submounts;
+	const struct idmap *uidmap; /* NULL: unchanged */
+	const struct idmap *gidmap;
+	bool preserve_noatime;
+	bool killpriv_v2;
+	bool writeback;
+	bool flock;	 /* flock() is the host's, not the guest's alone */
+	bool posix_lock; /* the same for fcntl locks */
+	bool direct_io_allowed; /* --allow-direct-io: O_DIRECT is passed to the host */
+	bool local_mount;	/* the peer is this machine's own kernel, over /dev/fuse */
+	unsigned max_open;	/* cap of open files and directories */
+	unsigned max_locks;	/* cap of lock owners' descriptors */
+	double entry_timeout, attr_timeout; /* seconds, from `cache` unless set */
+};
+
+/* What a reply goes out by: all of it in one piece, as libfuse's writev. 0 or -errno. */
+typedef int fuse_reply_fn(void *transport, uint64_t unique, const struct iovec *iov, int count);
+
+struct fuse_server;
+struct fuse_thread;
+
+int fuse_server_new(struct export *x, const struct fuse_config *config, struct fuse_server **out);
+void fuse_server_free(struct fuse_server *s); /* closes all open files; every thread must be gone */
+
+/* For status. */
+struct fuse_server_stats {
+	uint64_t requests, refused; /* all; those that the guard did not let through */
+	unsigned open_files, locks;
+	bool initialized;
+	uint32_t major, minor;
+	uint64_t flags; /* agreed at INIT */
+};
+void fuse_server_stats(struct fuse_server *s, struct fuse_server_stats *out);
+
+int fuse_thread_new(struct fuse_server *s, fuse_reply_fn *reply, void *transport, struct fuse_thread **out);
+void fuse_thread_free(struct fuse_thread *t);
+
+/*
+ * Serves one request from private memory (the bytes do not change any more): checks, answers. `len` is
+ * what was read. Every request but FORGET, BATCH_FORGET and INTERRUPT gets exactly one reply, before or after
+ * this returns (blocking locks and fsync may be answered from another thread). Never fails for what a
+ * guest sent: the answer is in the reply. -EIO only when not even a header can be made out.
+ */
+int fuse_thread_request(struct fuse_thread *t, const void *request, size_t len);
+
+/* Largest request that can come: header, 1 MiB of data, and the arguments. */
+#define FUSE_REQUEST_MAX ((size_t)(1 << 20) + 4096)
+
+/* A new session of the guest (its kernel booted anew): open files are closed, INIT is awaited. */
+void fuse_server_reset(struct fuse_server *s);
+
+/* ---- inside the layer ------------------------------------------------------------------------------ */
+
+/* The request that a thread has in hand: what libfuse does not hand on. Valid until the handler returns. */
+struct fuse_request {
+	const struct fuse_in_header *in;
+	const uint8_t *args; /* behind the header, as the guard left them (normalized for libfuse) */
+	size_t args_len;     /* without extensions */
+	/* from the guard: */
+	uint32_t open_flags_kill;  /* OPEN/CREATE: FUSE_OPEN_KILL_SUIDGID was set */
+	bool kill_suidgid;	   /* SETATTR (FATTR_KILL_SUIDGID), WRITE (FUSE_WRITE_KILL_SUIDGID) */
+	bool acl_kill_sgid;	   /* SETXATTR: FUSE_SETXATTR_ACL_KILL_SGID */
+	bool has_group;		   /* extension FUSE_EXT_GROUPS: one supplementary group */
+	uint32_t group;
+	const char *secctx_name;   /* FUSE_SECURITY_CTX, first context, or NULL; NUL-terminated */
+	const void *secctx;
+	uint32_t secctx_len;
+	uint32_t attr_flags;	   /* set by a handler: flags to patch into the reply's attr (FUSE_ATTR_SUBMOUNT) */
+};
+
+struct fuse_thread {
+	struct fuse_server *server;
+	struct worker *worker;
+	struct fuse_session *session;
+	struct fuse_request request;
+	fuse_reply_fn *reply;
+	void *transport;
+	uint8_t *scratch; /* page-aligned, FUSE_REQUEST_MAX: normalized requests; a handler may use io below */
+	uint8_t *io;	  /* page-aligned, FUSE_REQUEST_MAX: READ, READDIR, xattrs build their reply here */
+	uint64_t replying_to;	/* unique of the request in hand */
+	bool umask_private;	/* the thread has its own umask (unshare(CLONE_FS)) */
+};
+
+/* The thread of a libfuse request, in every handler. */
+static inline struct fuse_thread *fuse_thread_of(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+/* The operations for libfuse (ops.c). */
+extern const struct fuse_lowlevel_ops holdfast_ops;
+
+/* The wire layer's own opcodes; each sends its reply with fuse_thread_reply(). (wire_*.c, ops_*.c) */
+void fuse_wire_init(struct fuse_thread *t);
+void fuse_wire_destroy(struct fuse_thread *t);
+void fuse_wire_interrupt(struct fuse_thread *t);
+void fuse_wire_syncfs(struct fuse_thread *t);	/* ops_file.c */
+void fuse_wire_tmpfile(struct fuse_thread *t);	/* ops_create.c */
+void fuse_wire_statx(struct fuse_thread *t);	/* ops_attr.c */
+
+/* Sends the reply of the request in hand: error is 0 or negative errno, data may be NULL. */
+void fuse_thread_reply(struct fuse_thread *t, uint64_t unique, int error, const void *data, size_t len);
+
+/* What INIT agreed on, and the configuration, for the operations. */
+const struct fuse_config *fuse_server_config(const struct fuse_server *s);
+uint64_t fuse_server_flags(const struct fuse_server *s); /* FUSE_* flags of INIT, both words */
+struct file_table *fuse_server_files(struct fuse_server *s);
+struct lock_table *fuse_server_locks(struct fuse_server *s);
+
+#endif

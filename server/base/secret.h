@@ -9,7 +9,8 @@
 
 /*
  * Zeroed memory of `size` bytes on pages of its own: mlock (a failure is logged at debug level and
- * tolerated: RLIMIT_MEMLOCK), MADV_DONTDUMP, MADV_WIPEONFORK. NULL with errno on failure.
+ * tolerated: RLIMIT_MEMLOCK), MADV_DONTDUMP, MADV_WIPEONFORK: a child after fork() finds zeros there.
+ * NULL with errno on failure.
  */
 void *secret_alloc(size_t size);
 

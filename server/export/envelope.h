@@ -40,12 +40,21 @@ void envelope_free(struct envelope *e); /* takes NULL */
 ssize_t envelope_seal(struct envelope *e, enum envelope_domain domain, uint64_t number,
 		      const uint8_t *plain, size_t len, uint8_t *out, size_t cap);
 
-/* Opens; bytes of plain text, or -EBADMSG for whatever does not authenticate. `out` is wiped then. */
+/*
+ * Opens; bytes of plain text, or -EBADMSG for whatever does not authenticate (or has no room in `cap`),
+ * or -EIO when it could not be tried for want of memory: that says nothing about the bytes. On failure
+ * all of `out` is wiped.
+ */
 ssize_t envelope_open(struct envelope *e, enum envelope_domain domain, uint64_t number,
 		      const uint8_t *sealed, size_t len, uint8_t *out, size_t cap);
 
-/* The sealed handle (include/holdfast/handle.h): seals the canonical identity alone. */
-ssize_t envelope_seal_handle(struct envelope *e, const struct identity *id, uint8_t *out, size_t cap);
-int envelope_open_handle(struct envelope *e, const uint8_t *sealed, size_t len, struct identity *out);
+/*
+ * The sealed handle (include/holdfast/handle.h): seals the canonical identity alone. -ENOBUFS when it
+ * would be longer than `cap` or HOLDFAST_SEALED_MAX (a host handle of more than about 60 bytes).
+ */
+ssize_t envelope_seal_handle(struct envelope *e, const struct identity *id, uint8_t *out,
+			     size_t cap);
+int envelope_open_handle(struct envelope *e, const uint8_t *sealed, size_t len,
+			 struct identity *out);
 
 #endif

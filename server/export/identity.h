@@ -21,7 +21,7 @@
 struct place {
 	uint8_t fsid[HOLDFAST_UUID_LEN];   /* UUID of the file system */
 	uint8_t subvol[HOLDFAST_UUID_LEN]; /* btrfs: UUID of the subvolume; else zero */
-	uint64_t attachment;		   /* mount inside the share: see mint_attachment(); else 0 */
+	uint64_t attachment; /* mount inside the share: see mint_attachment(); else 0 */
 };
 
 struct identity {

@@ -14,7 +14,7 @@
 
 #include "export/types.h"
 
-#define KEYRING_SEALING_LEN 64	/* AES-256-SIV takes two keys of 256 bits */
+#define KEYRING_SEALING_LEN 64 /* AES-256-SIV takes two keys of 256 bits */
 #define KEYRING_DERIVED_LEN 32
 #define KEYRING_RETIRED_MAX 15
 

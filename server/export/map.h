@@ -41,6 +41,9 @@ struct map_config {
  */
 int map_open(const struct map_config *config, struct map **out, bool *created);
 
+bool map_strict(const struct map *m);	      /* as configured */
+const char *map_path(const struct map *m); /* for messages */
+
 /* Takes the remaining WAL in (checkpoint TRUNCATE), when nobody else has the map open; takes NULL. */
 void map_close(struct map *m);
 
@@ -104,6 +107,9 @@ void map_writer_free(struct map_writer *w); /* takes NULL */
  *           Row of another identity: -EEXIST, nothing is changed.
  *   UNNAMED the primary name: an alias takes its place, or the row stays without a name; an alias: removed
  *   GONE    row (if of the same identity) and aliases are deleted
+ * map_apply: 0; 1: there was nothing to change; -EEXIST, which leaves the transaction open; or a
+ * failure. A row of which an alias is or was kept counts as `multi` for ever. A row that does not
+ * authenticate counts as none. map_begin: -ESTALE when the root generation of the map was raised.
  */
 int map_begin(struct map_writer *w);
 int map_apply(struct map_writer *w, const struct record *rec);
@@ -120,8 +126,13 @@ int map_clash_add(struct map_writer *w, const struct identity *id, const rowid_t
 		  unsigned *tweak);
 int64_t map_clash_count(struct map_reader *r);
 
-/* Deletes the rows listed, unless a newer record of them waits in `ring`; number deleted or -errno. */
-int64_t map_delete(struct map_writer *w, const rowid_t *rowids, size_t n);
+/*
+ * Deletes the rows listed and their aliases in one transaction, but those with a record in `ring`
+ * (NULL: none) at or after `since`, a ring_tail() read before the caller looked at the host; number
+ * deleted or -errno.
+ */
+int64_t map_delete(struct map_writer *w, struct ring *ring, uint64_t since, const rowid_t *rowids,
+		   size_t n);
 
 /* Everything but the schema goes: rows, aliases, clashes, places (revoke, rebuild from nothing). */
 int map_clear(struct map_writer *w);

@@ -35,13 +35,13 @@ void mint_free(struct mint *m); /* takes NULL */
 int mint_identity(struct mint *m, const struct identity *id, uint64_t ino, unsigned tweak,
 		  struct minted *out);
 
-/* The permutation and its inverse. nodeid 0 and 1 give rowid 0 and 1. */
+/* The permutation and its inverse. 0 and 1 give 0 and 1. Should the cipher fail (memory), 0 too. */
 nodeid_t mint_nodeid(struct mint *m, rowid_t rowid);
 rowid_t mint_rowid(struct mint *m, nodeid_t nodeid);
 
 /*
  * The attachment of what is mounted on `name` in the directory `parent`: 64 bits of a PRF that is
- * not bound to the root generation; never 0.
+ * not bound to the root generation; never 0. -ENAMETOOLONG, -EIO.
  */
 int mint_attachment(struct mint *m, const struct identity *parent, const char *name, uint64_t *out);
 

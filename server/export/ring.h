@@ -59,7 +59,8 @@ int ring_append(struct ring *r, const struct record *recs, unsigned n, uint64_t 
 
 /*
  * Calls `each` for the records of `rowid` at positions >= since, newest first, until it gives false.
- * Number of records shown, or -EAGAIN when `since` was overwritten, or -ETIMEDOUT.
+ * Number of records shown, or -EAGAIN when `since` was overwritten, or -ETIMEDOUT. `each` runs under
+ * the ring's lock: it is quick and does not come back to the ring.
  */
 typedef bool ring_each_fn(void *arg, uint64_t position, const struct record *rec);
 int ring_find(struct ring *r, rowid_t rowid, uint64_t since, ring_each_fn *each, void *arg);

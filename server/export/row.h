@@ -9,17 +9,17 @@
 
 /* One place where an object was seen. */
 struct name {
-	rowid_t parent;		/* ROWID_ROOT for the root's entries; ROWID_NONE: no name is known */
-	uint8_t len;		/* bytes in use of `text` */
+	rowid_t parent; /* ROWID_ROOT for the root's entries; ROWID_NONE: no name is known */
+	uint8_t len;	/* bytes in use of `text` */
 	char text[HOLDFAST_NAME_MAX + 1]; /* with a NUL behind; never "", ".", "..", never a '/' */
 };
 
 struct row {
 	struct identity identity;
-	uint64_t ino;	/* host inode number, as the mint was given it */
-	uint8_t type;	/* DT_REG, DT_DIR, ... of <dirent.h> */
-	uint8_t tweak;	/* as in struct minted */
-	bool multi;	/* had more than one link when last seen: further names are aliases */
+	uint64_t ino;  /* host inode number, as the mint was given it */
+	uint8_t type;  /* DT_REG, DT_DIR, ... of <dirent.h> */
+	uint8_t tweak; /* as in struct minted */
+	bool multi;    /* had more than one link when last seen: further names are aliases */
 	struct name name;
 };
 
@@ -32,14 +32,14 @@ size_t row_encode(const struct row *row, uint32_t place, uint8_t out[ROW_MAX]);
 /* 0 or -EBADMSG. `row->identity.place` is left to the caller, who looks up `*place`. */
 int row_decode(const uint8_t *in, size_t len, struct row *row, uint32_t *place);
 
-/* A name alone, for aliases and ring slots. */
+/* A name alone, for aliases and ring slots; parent ROWID_NONE goes with length 0, and only with it. */
 #define NAME_ENCODED_MAX (8 + 1 + HOLDFAST_NAME_MAX)
 size_t name_encode(const struct name *name, uint8_t out[NAME_ENCODED_MAX]);
 ssize_t name_decode(const uint8_t *in, size_t len, struct name *out); /* consumed, or -EBADMSG */
 
 bool name_equal(const struct name *a, const struct name *b);
 
-/* Sets `out` from a NUL-terminated string; -EINVAL ("", ".", "..", '/'), -ENAMETOOLONG. */
+/* Sets `out` from a NUL-terminated string; -EINVAL ("", ".", "..", '/', no parent), -ENAMETOOLONG. */
 int name_set(struct name *out, rowid_t parent, const char *text);
 
 #endif

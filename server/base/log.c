@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * log.c - one line for each message, by one write(2) to stderr or one syslog(3).
+ *
+ * Called from any thread. No lock of ours: the line is built on the stack and leaves in one system
+ * call (lines are shorter than PIPE_BUF, so even a pipe keeps them whole). Level and sink are set
+ * once, before there are threads. errno is left as it was, so that callers may log first and return
+ * after.
+ *
+ * A line is text only: whatever is not printable ASCII or well-formed UTF-8 is shown as \xNN, and
+ * so are characters that steer a terminal (C1 controls, line separators, changes of direction),
+ * since names come from guests.
+ */
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "base/util.h"
+
+#define LINE_MAX_BYTES 900 /* of a message, escapes included; the rest is cut */
+#define LINE_PREFIX_MAX 32 /* "holdfast: warning: " */
+#define CUT_MARK "..."
+#define LIMIT_PER_SECOND 5
+#define NS_PER_SECOND 1000000000ULL
+
+/* The process's one configuration of its log. */
+static struct {
+	enum log_level level;
+	bool to_syslog;
+} config = { LOG_LEVEL_INFO, false };
+
+static const struct {
+	const char *name;
+	enum log_level level;
+} level_names[] = {
+	{ "off", LOG_LEVEL_OFF },     { "error", LOG_LEVEL_ERROR },  { "err", LOG_LEVEL_ERROR },
+	{ "warn", LOG_LEVEL_WARN },   { "warning", LOG_LEVEL_WARN }, { "info", LOG_LEVEL_INFO },
+	{ "debug", LOG_LEVEL_DEBUG }, { "trace", LOG_LEVEL_DEBUG },
+};
+
+/* By level. */
+static const struct {
+	const char *word;
+	int priority;
+} level_shown[] = {
+	[LOG_LEVEL_OFF] = { "", LOG_DEBUG },
+	[LOG_LEVEL_ERROR] = { "error: ", LOG_ERR },
+	[LOG_LEVEL_WARN] = { "warning: ", LOG_WARNING },
+	[LOG_LEVEL_INFO] = { "", LOG_INFO },
+	[LOG_LEVEL_DEBUG] = { "", LOG_DEBUG },
+};
+
+void log_init(enum log_level level, bool to_syslog)
+{
+	config.level = level;
+	config.to_syslog = to_syslog;
+
+	/* Connected at once: in a sandbox /dev/log cannot be found any more. */
+	if (to_syslog)
+		openlog("holdfast", LOG_PID | LOG_NDELAY, LOG_DAEMON);
+}
+
+int log_level_parse(const char *name)
+{
+	for (size_t i = 0; name && i < ARRAY_LEN(level_names); i++) {
+		if (!strcmp(name, level_names[i].name))
+			return (int)level_names[i].level;
+	}
+	return -1;
+}
+
+bool log_shows(enum log_level level)
+{
+	return level != LOG_LEVEL_OFF && level <= config.level;
+}
+
+/* Characters that a terminal or a reader of the log takes for more than a letter. */
+static bool code_point_steers(uint32_t cp)
+{
+	return cp < 0xa0 || (cp >= 0x2028 && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069);
+}
+
+/* Bytes of the character at `p` that may be shown as they are (RFC 3629); 0: the byte is escaped.
+ */
+static size_t shown_length(const unsigned char *p, size_t left)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	size_t len = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+	uint32_t cp;
+
+	if (p[0] < 0x80)
+		return p[0] >= 0x20 && p[0] != 0x7f ? 1 : 0;
+	if (p[0] < 0xc2 || p[0] > 0xf4 || len > left)
+		return 0;
+
+	cp = p[0] & (0x7fU >> len);
+	for (size_t i = 1; i < len; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		cp = cp << 6 | (p[i] & 0x3fU);
+	}
+	if (cp < least[len] || cp > 0x10ffff || (cp >= 0xd800 && cp <= 0xdfff))
+		return 0;
+	return code_point_steers(cp) ? 0 : len;
+}
+
+/* Copies `len` bytes with escapes, at most LINE_MAX_BYTES; length. Sets *cut if some are lost. */
+static size_t escape(const char *text, size_t len, char *out, bool *cut)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	size_t n = 0;
+
+	for (size_t i = 0; i < len;) {
+		size_t shown = shown_length(p + i, len - i);
+
+		if (n + (shown ? shown : 4) > LINE_MAX_BYTES) {
+			*cut = true;
+			break;
+		}
+		if (shown) {
+			memcpy(out + n, p + i, shown);
+			n += shown;
+			i += shown;
+			continue;
+		}
+		out[n++] = '\\';
+		out[n++] = 'x';
+		hex_encode(p + i, 1, out + n);
+		n += 2;
+		i++;
+	}
+	return n;
+}
+
+/* What cannot be written is lost: there is no other place to say so. */
+static void write_line(const char *line, size_t len)
+{
+	ssize_t n;
+
+	do {
+		n = write(STDERR_FILENO, line, len);
+	} while (n < 0 && errno == EINTR);
+}
+
+void log_line(enum log_level level, const char *fmt, ...)
+{
+	char text[LINE_MAX_BYTES + 1];
+	char line[LINE_PREFIX_MAX + LINE_MAX_BYTES + sizeof(CUT_MARK) + 1];
+	int saved = errno;
+	int prefix = 0;
+	int formatted;
+	bool cut = false;
+	size_t len;
+	va_list args;
+
+	if (!log_shows(level))
+		return;
+	va_start(args, fmt);
+	formatted = vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	if (formatted < 0)
+		goto out;
+	len = (size_t)formatted;
+	if (len >= sizeof(text)) {
+		len = sizeof(text) - 1;
+		cut = true;
+	}
+
+	/* syslog has a name and a level of its own beside each line. */
+	if (!config.to_syslog)
+		prefix = snprintf(line, LINE_PREFIX_MAX, "holdfast: %s", level_shown[level].word);
+	len = (size_t)prefix + escape(text, len, line + prefix, &cut);
+	if (cut) {
+		memcpy(line + len, CUT_MARK, sizeof(CUT_MARK) - 1);
+		len += sizeof(CUT_MARK) - 1;
+	}
+
+	if (config.to_syslog) {
+		syslog(level_shown[level].priority, "%.*s", (int)len, line);
+	} else {
+		line[len++] = '\n';
+		write_line(line, len);
+	}
+out:
+	errno = saved;
+}
+
+/*
+ * Threads may meet here: then a line more or less is shown in that second, and none is left out
+ * without being counted.
+ */
+bool log_limit_pass(struct log_limit *limit, unsigned *dropped)
+{
+	/* + 1: a limit that was never used has window 0. */
+	unsigned long long now = clock_ns() / NS_PER_SECOND + 1;
+	unsigned long long window = __atomic_load_n(&limit->window, __ATOMIC_RELAXED);
+
+	if (window != now && __atomic_compare_exchange_n(&limit->window, &window, now, false,
+							 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		__atomic_store_n(&limit->shown, 0, __ATOMIC_RELAXED);
+
+	if (__atomic_fetch_add(&limit->shown, 1, __ATOMIC_RELAXED) >= LIMIT_PER_SECOND) {
+		(void)__atomic_fetch_add(&limit->dropped, 1, __ATOMIC_RELAXED);
+		return false;
+	}
+	*dropped = __atomic_exchange_n(&limit->dropped, 0, __ATOMIC_RELAXED);
+	return true;
+}

@@ -1,0 +1,839 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * cache.c - the node cache. See cache.h for what it promises and which lock guards what.
+ *
+ * Each shard is a chained hash table and a clock: an array of its nodes with a hand that goes round and
+ * takes away what has not been touched since it came by last. Descriptors are taken away by the same
+ * rule, under a cap of their own over all shards. Called from every worker and the scan.
+ */
+#include "export/cache.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "base/util.h"
+
+#define SHARDS 16
+#define BUCKETS_MIN 64
+#define INODE_BUCKETS 4096
+
+struct node {
+	/* immutable */
+	nodeid_t nodeid;
+	generation_t generation;
+	rowid_t rowid;
+	uint64_t ino; /* the host's */
+	uint64_t shown_ino;
+	uint64_t dev;
+	uint64_t attachment;
+	uint8_t type; /* DT_* */
+	uint8_t tweak;
+	uint8_t kind; /* enum hostfs_kind */
+	bool persistent, wildcard, submount;
+	/* guarded by the shard's lock */
+	bool nameless, recorded, touched, dead;
+	bool partial;	  /* `lookups` may lack some: the node was evicted and came back */
+	int fd;		  /* O_PATH, or -1 */
+	unsigned refs;
+	size_t slot;	  /* in the shard's clock */
+	uint64_t lookups; /* replies that named it, less FORGETs */
+	uint64_t mount;
+	uint64_t checked; /* clock_ns() of when it was last found in its place; 0: never */
+	nodeid_t parent;
+	char *name; /* NULL: not known */
+	struct node *next;
+	/* guarded by cache.inode_lock */
+	struct node *inode_next;
+	/* immutable: the canonical identity */
+	uint16_t id_len;
+	uint8_t id[];
+};
+
+struct shard {
+	pthread_mutex_t lock;
+	struct node **buckets;
+	size_t bucket_count;
+	struct node **clock;
+	size_t count, room, hand, fd_hand;
+};
+
+struct cache {
+	size_t max_nodes, max_fds;
+	atomic_size_t fds, pinned;
+	struct shard shards[SHARDS];
+	pthread_mutex_t inode_lock; /* guards by_inode; taken before a shard's lock */
+	struct node **by_inode;
+};
+
+static struct shard *shard_of(struct cache *c, nodeid_t id)
+{
+	/* nodeids come out of a permutation: any bits will do */
+	return &c->shards[(id.v >> 7) % SHARDS];
+}
+
+static struct node **bucket_of(struct shard *s, nodeid_t id)
+{
+	return &s->buckets[(id.v >> 11) & (s->bucket_count - 1)];
+}
+
+static struct node **inode_bucket(struct cache *c, uint64_t dev, uint64_t ino)
+{
+	uint64_t h = (ino ^ dev << 20) * 0x9e3779b97f4a7c15ULL;
+
+	return &c->by_inode[(h >> 40) & (INODE_BUCKETS - 1)];
+}
+
+int cache_new(size_t max_nodes, size_t max_fds, struct cache **out)
+{
+	struct cache *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return -ENOMEM;
+	c->max_nodes = max_nodes < SHARDS * 16 ? SHARDS * 16 : max_nodes;
+	c->max_fds = max_fds < 32 ? 32 : max_fds;
+	pthread_mutex_init(&c->inode_lock, NULL);
+	for (unsigned i = 0; i < SHARDS; i++)
+		pthread_mutex_init(&c->shards[i].lock, NULL);
+	c->by_inode = calloc(INODE_BUCKETS, sizeof(struct node *));
+	for (unsigned i = 0; i < SHARDS; i++) {
+		c->shards[i].bucket_count = BUCKETS_MIN;
+		c->shards[i].buckets = calloc(BUCKETS_MIN, sizeof(struct node *));
+		if (!c->shards[i].buckets || !c->by_inode) {
+			cache_free(c);
+			return -ENOMEM;
+		}
+	}
+	*out = c;
+	return 0;
+}
+
+static void node_free(struct cache *c, struct node *n)
+{
+	if (n->fd >= 0) {
+		fd_close(n->fd);
+		atomic_fetch_sub(&c->fds, 1);
+	}
+	free(n->name);
+	free(n);
+}
+
+void cache_free(struct cache *c)
+{
+	if (!c)
+		return;
+	for (unsigned i = 0; i < SHARDS; i++) {
+		struct shard *s = &c->shards[i];
+
+		for (size_t k = 0; k < s->count; k++)
+			node_free(c, s->clock[k]);
+		free(s->clock);
+		free(s->buckets);
+		pthread_mutex_destroy(&s->lock);
+	}
+	pthread_mutex_destroy(&c->inode_lock);
+	free(c->by_inode);
+	free(c);
+}
+
+/* --- under the shard's lock ------------------------------------------------------------------------- */
+
+static bool node_pinned(const struct node *n)
+{
+	return nodeid_is_root(n->nodeid) || n->refs > 0 ||
+	       ((n->nameless || !n->persistent) && n->lookups > 0);
+}
+
+static struct node *shard_find(struct shard *s, nodeid_t id)
+{
+	for (struct node *n = *bucket_of(s, id); n; n = n->next)
+		if (nodeid_equal(n->nodeid, id))
+			return n;
+	return NULL;
+}
+
+static void shard_unlink(struct shard *s, struct node *n)
+{
+	struct node **at = bucket_of(s, n->nodeid);
+
+	while (*at != n)
+		at = &(*at)->next;
+	*at = n->next;
+	s->clock[n->slot] = s->clock[--s->count];
+	s->clock[n->slot]->slot = n->slot;
+	n->dead = true;
+}
+
+static int shard_grow(struct shard *s)
+{
+	size_t buckets = s->bucket_count * 2;
+	struct node **clock = realloc(s->clock, (s->room + 256) * sizeof(*clock));
+	struct node **table;
+
+	if (!clock)
+		return -ENOMEM;
+	s->clock = clock;
+	s->room += 256;
+	if (s->room < s->bucket_count)
+		return 0;
+	table = calloc(buckets, sizeof(*table));
+	if (!table)
+		return 0; /* longer chains will do */
+	free(s->buckets);
+	s->buckets = table;
+	s->bucket_count = buckets;
+	for (size_t i = 0; i < s->count; i++) {
+		struct node **at = bucket_of(s, s->clock[i]->nodeid);
+
+		s->clock[i]->next = *at;
+		*at = s->clock[i];
+	}
+	return 0;
+}
+
+/* Takes one node out that nobody needs; false if there is none. The caller frees *victim. */
+static bool shard_evict(struct shard *s, struct node **victim)
+{
+	for (size_t steps = 0; steps < 2 * s->count; steps++) {
+		struct node *n;
+
+		s->hand = s->hand + 1 < s->count ? s->hand + 1 : 0;
+		n = s->clock[s->hand];
+		/* nodes of by_inode are unlinked by cache_forget() and cache_put() alone */
+		if (node_pinned(n) || !n->persistent)
+			continue;
+		if (n->touched) {
+			n->touched = false;
+			continue;
+		}
+		shard_unlink(s, n);
+		*victim = n;
+		return true;
+	}
+	return false;
+}
+
+/* Closes one descriptor that nobody needs; false if there is none. */
+static bool shard_evict_fd(struct cache *c, struct shard *s)
+{
+	for (size_t steps = 0; steps < 2 * s->count; steps++) {
+		struct node *n;
+
+		s->fd_hand = s->fd_hand + 1 < s->count ? s->fd_hand + 1 : 0;
+		n = s->clock[s->fd_hand];
+		if (n->fd < 0 || node_pinned(n))
+			continue;
+		if (n->touched && steps < s->count) {
+			n->touched = false;
+			continue;
+		}
+		fd_close(n->fd);
+		n->fd = -1;
+		atomic_fetch_sub(&c->fds, 1);
+		return true;
+	}
+	return false;
+}
+
+/* --- finding and making ------------------------------------------------------------------------------ */
+
+struct node *cache_find(struct cache *c, nodeid_t id)
+{
+	struct shard *s = shard_of(c, id);
+	struct node *n;
+
+	pthread_mutex_lock(&s->lock);
+	n = shard_find(s, id);
+	if (n) {
+		n->refs++;
+		n->touched = true;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
+struct node *cache_find_inode(struct cache *c, uint64_t dev, uint64_t ino, uint64_t attachment)
+{
+	struct node *n;
+
+	pthread_mutex_lock(&c->inode_lock);
+	for (n = *inode_bucket(c, dev, ino); n; n = n->inode_next)
+		if (n->dev == dev && n->ino == ino && n->attachment == attachment)
+			break;
+	if (n) {
+		struct shard *s = shard_of(c, n->nodeid);
+
+		pthread_mutex_lock(&s->lock);
+		n->refs++;
+		pthread_mutex_unlock(&s->lock);
+	}
+	pthread_mutex_unlock(&c->inode_lock);
+	return n;
+}
+
+static struct node *node_make(const struct node_spec *spec)
+{
+	uint8_t id[IDENTITY_MAX];
+	size_t len = identity_encode(spec->id, id);
+	struct node *n = calloc(1, sizeof(*n) + len);
+
+	if (!n)
+		return NULL;
+	n->nodeid = spec->nodeid;
+	n->generation = spec->generation;
+	n->rowid = spec->rowid;
+	n->tweak = (uint8_t)spec->tweak;
+	n->ino = spec->looked->stx.stx_ino;
+	n->shown_ino = spec->shown_ino;
+	n->dev = spec->looked->dev;
+	n->attachment = spec->looked->attachment;
+	n->mount = spec->looked->mount;
+	n->type = (uint8_t)IFTODT(spec->looked->stx.stx_mode);
+	n->kind = (uint8_t)spec->looked->kind;
+	n->persistent = spec->looked->persistent;
+	n->wildcard = spec->looked->wildcard;
+	n->submount = spec->looked->mount_root;
+	n->partial = true;
+	n->fd = -1;
+	n->refs = 1;
+	n->touched = true;
+	n->id_len = (uint16_t)len;
+	memcpy(n->id, id, len);
+	return n;
+}
+
+int cache_enter(struct cache *c, const struct node_spec *spec, struct node **out)
+{
+	struct shard *s = shard_of(c, spec->nodeid);
+	struct node *n, *victim = NULL;
+	bool by_inode = !spec->looked->persistent && !nodeid_is_root(spec->nodeid);
+	int ret = 0;
+
+	if (by_inode)
+		pthread_mutex_lock(&c->inode_lock);
+	pthread_mutex_lock(&s->lock);
+	n = shard_find(s, spec->nodeid);
+	if (n) {
+		if (!cache_same_identity(n, spec->id)) {
+			ret = -EEXIST;
+			goto out;
+		}
+		n->refs++;
+		n->touched = true;
+		*out = n;
+		goto out;
+	}
+	if (s->count >= c->max_nodes / SHARDS && !shard_evict(s, &victim)) {
+		ret = -ENFILE;
+		goto out;
+	}
+	if (s->count == s->room && shard_grow(s) < 0) {
+		ret = -ENOMEM;
+		goto out;
+	}
+	n = node_make(spec);
+	if (!n) {
+		ret = -ENOMEM;
+		goto out;
+	}
+	n->next = *bucket_of(s, n->nodeid);
+	*bucket_of(s, n->nodeid) = n;
+	n->slot = s->count;
+	s->clock[s->count++] = n;
+	if (by_inode) {
+		struct node **at = inode_bucket(c, n->dev, n->ino);
+
+		n->partial = false;
+		n->inode_next = *at;
+		*at = n;
+	}
+	*out = n;
+out:
+	pthread_mutex_unlock(&s->lock);
+	if (by_inode)
+		pthread_mutex_unlock(&c->inode_lock);
+	if (victim)
+		node_free(c, victim);
+	return ret;
+}
+
+static void inode_unlink(struct cache *c, struct node *n)
+{
+	for (struct node **at = inode_bucket(c, n->dev, n->ino); *at; at = &(*at)->inode_next)
+		if (*at == n) {
+			*at = n->inode_next;
+			return;
+		}
+}
+
+/*
+ * Runs `change` on the node under the locks that taking it out needs, and takes it out if it then is of
+ * no use: dead, or a node that does not persist, or has no name, that neither guest nor we refer to.
+ */
+static void node_change(struct cache *c, struct node *n, struct shard *s,
+			void (*change)(struct cache *, struct shard *, struct node *, uint64_t),
+			uint64_t arg)
+{
+	bool by_inode = !n->persistent && !nodeid_is_root(n->nodeid);
+	bool unpinned, gone;
+
+	if (by_inode)
+		pthread_mutex_lock(&c->inode_lock);
+	pthread_mutex_lock(&s->lock);
+	change(c, s, n, arg);
+	unpinned = !n->dead && !node_pinned(n) && (n->nameless || !n->persistent);
+	if (unpinned)
+		shard_unlink(s, n);
+	if (by_inode && n->dead)
+		inode_unlink(c, n);
+	gone = n->dead && n->refs == 0;
+	pthread_mutex_unlock(&s->lock);
+	if (by_inode)
+		pthread_mutex_unlock(&c->inode_lock);
+	if (gone)
+		node_free(c, n);
+}
+
+static void change_put(struct cache *c, struct shard *s, struct node *n, uint64_t arg)
+{
+	(void)c;
+	(void)s;
+	(void)arg;
+	assert(n->refs > 0);
+	n->refs--;
+}
+
+static void change_drop(struct cache *c, struct shard *s, struct node *n, uint64_t arg)
+{
+	(void)c;
+	(void)arg;
+	if (!n->dead && !nodeid_is_root(n->nodeid))
+		shard_unlink(s, n);
+}
+
+void cache_put(struct cache *c, struct node *n)
+{
+	struct shard *s;
+	bool easy;
+
+	if (!n)
+		return;
+	s = shard_of(c, n->nodeid);
+	/* The usual case: a live node that stays in the cache. */
+	pthread_mutex_lock(&s->lock);
+	easy = n->refs > 1 || (!n->dead && n->persistent && !n->nameless) || nodeid_is_root(n->nodeid);
+	if (easy)
+		n->refs--;
+	pthread_mutex_unlock(&s->lock);
+	if (!easy)
+		node_change(c, n, s, change_put, 0);
+}
+
+void cache_drop(struct cache *c, struct node *n)
+{
+	node_change(c, n, shard_of(c, n->nodeid), change_drop, 0);
+}
+
+void cache_drop_all(struct cache *c)
+{
+	for (unsigned i = 0; i < SHARDS; i++) {
+		struct shard *s = &c->shards[i];
+
+		for (;;) {
+			struct node *n = NULL;
+
+			pthread_mutex_lock(&s->lock);
+			for (size_t k = 0; k < s->count && !n; k++)
+				if (!nodeid_is_root(s->clock[k]->nodeid))
+					n = s->clock[k];
+			if (n)
+				n->refs++;
+			pthread_mutex_unlock(&s->lock);
+			if (!n)
+				break;
+			cache_drop(c, n);
+			cache_put(c, n);
+		}
+	}
+}
+
+/* --- lookups and FORGET ------------------------------------------------------------------------------- */
+
+void cache_remember(struct cache *c, struct node *n)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+
+	pthread_mutex_lock(&s->lock);
+	if (n->lookups++ == 0 && (n->nameless || !n->persistent))
+		atomic_fetch_add(&c->pinned, 1);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void change_forget(struct cache *c, struct shard *s, struct node *n, uint64_t count)
+{
+	bool was = n->lookups > 0 && (n->nameless || !n->persistent);
+
+	(void)s;
+	n->refs--;
+	/*
+	 * The guest's kernel forgets all at once when it lets an inode go. If we have lost count, more
+	 * than we know of is that; and for others a count too large is nothing but all.
+	 */
+	n->lookups = count >= n->lookups ? 0 : n->lookups - count;
+	if (was && n->lookups == 0)
+		atomic_fetch_sub(&c->pinned, 1);
+}
+
+void cache_forget(struct cache *c, nodeid_t id, uint64_t count)
+{
+	struct node *n;
+
+	if (nodeid_is_root(id))
+		return;
+	n = cache_find(c, id);
+	if (n)
+		node_change(c, n, shard_of(c, id), change_forget, count);
+}
+
+/* --- descriptors ---------------------------------------------------------------------------------------- */
+
+int cache_fd(struct cache *c, struct node *n)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+	int fd;
+
+	pthread_mutex_lock(&s->lock);
+	fd = n->fd;
+	n->touched = true;
+	pthread_mutex_unlock(&s->lock);
+	return fd;
+}
+
+/* Makes room for one descriptor: from this shard, or from any other that is not busy. */
+static bool make_fd_room(struct cache *c, struct shard *own)
+{
+	for (unsigned tries = 0; tries < 4; tries++)
+		for (unsigned i = 0; i < SHARDS; i++) {
+			struct shard *s = &c->shards[((size_t)(own - c->shards) + i) % SHARDS];
+			bool made;
+
+			if (tries == 0 && i > 0 ? pthread_mutex_trylock(&s->lock) != 0 :
+						  pthread_mutex_lock(&s->lock) != 0)
+				continue;
+			made = shard_evict_fd(c, s);
+			pthread_mutex_unlock(&s->lock);
+			if (made)
+				return true;
+		}
+	return false;
+}
+
+int cache_give_fd(struct cache *c, struct node *n, int fd)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+
+	if (atomic_fetch_add(&c->fds, 1) >= c->max_fds && !make_fd_room(c, s)) {
+		atomic_fetch_sub(&c->fds, 1);
+		fd_close(fd);
+		return -ENFILE;
+	}
+	pthread_mutex_lock(&s->lock);
+	if (n->fd >= 0) {
+		atomic_fetch_sub(&c->fds, 1);
+		fd_close(fd);
+	} else {
+		n->fd = fd;
+	}
+	fd = n->fd;
+	pthread_mutex_unlock(&s->lock);
+	return fd;
+}
+
+void cache_close_foreign(struct cache *c, uint64_t mount)
+{
+	for (unsigned i = 0; i < SHARDS; i++) {
+		struct shard *s = &c->shards[i];
+
+		pthread_mutex_lock(&s->lock);
+		for (size_t k = 0; k < s->count; k++) {
+			struct node *n = s->clock[k];
+
+			if (n->fd < 0 || n->mount == mount || node_pinned(n))
+				continue;
+			if (n->touched) {
+				n->touched = false;
+				continue;
+			}
+			fd_close(n->fd);
+			n->fd = -1;
+			atomic_fetch_sub(&c->fds, 1);
+		}
+		pthread_mutex_unlock(&s->lock);
+	}
+}
+
+/* --- names ------------------------------------------------------------------------------------------------ */
+
+void cache_set_name(struct cache *c, struct node *n, nodeid_t parent, const char *name)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+	char *copy, *old = NULL;
+
+	if (cache_has_name(c, n, parent, name))
+		return;
+	copy = strdup(name); /* without memory the name is not known, and the map is asked */
+	pthread_mutex_lock(&s->lock);
+	old = n->name;
+	n->name = copy;
+	n->parent = parent;
+	n->recorded = false;
+	pthread_mutex_unlock(&s->lock);
+	free(old);
+}
+
+bool cache_name(struct cache *c, struct node *n, nodeid_t *parent, char name[HOLDFAST_NAME_MAX + 1])
+{
+	struct shard *s = shard_of(c, n->nodeid);
+	bool known;
+
+	pthread_mutex_lock(&s->lock);
+	known = n->name != NULL;
+	if (known) {
+		*parent = n->parent;
+		memcpy(name, n->name, strlen(n->name) + 1);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return known;
+}
+
+bool cache_has_name(struct cache *c, struct node *n, nodeid_t parent, const char *name)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+	bool has;
+
+	pthread_mutex_lock(&s->lock);
+	has = n->name && nodeid_equal(n->parent, parent) && strcmp(n->name, name) == 0;
+	pthread_mutex_unlock(&s->lock);
+	return has;
+}
+
+void cache_clear_name(struct cache *c, struct node *n)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+	char *old;
+
+	pthread_mutex_lock(&s->lock);
+	old = n->name;
+	n->name = NULL;
+	n->checked = 0;
+	n->recorded = false;
+	pthread_mutex_unlock(&s->lock);
+	free(old);
+}
+
+void cache_set_nameless(struct cache *c, struct node *n, bool nameless)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+
+	pthread_mutex_lock(&s->lock);
+	if (n->nameless != nameless && n->persistent && n->lookups > 0) {
+		if (nameless)
+			atomic_fetch_add(&c->pinned, 1);
+		else
+			atomic_fetch_sub(&c->pinned, 1);
+	}
+	n->nameless = nameless;
+	pthread_mutex_unlock(&s->lock);
+	if (nameless)
+		cache_clear_name(c, n);
+}
+
+bool cache_nameless(struct cache *c, struct node *n)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+	bool nameless;
+
+	pthread_mutex_lock(&s->lock);
+	nameless = n->nameless;
+	pthread_mutex_unlock(&s->lock);
+	return nameless;
+}
+
+bool cache_in_use(struct cache *c, struct node *n)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+	bool in_use;
+
+	pthread_mutex_lock(&s->lock);
+	in_use = n->refs > 1;
+	pthread_mutex_unlock(&s->lock);
+	return in_use;
+}
+
+bool cache_recorded(struct cache *c, struct node *n)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+	bool recorded;
+
+	pthread_mutex_lock(&s->lock);
+	recorded = n->recorded;
+	pthread_mutex_unlock(&s->lock);
+	return recorded;
+}
+
+void cache_set_recorded(struct cache *c, struct node *n, bool recorded)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+
+	pthread_mutex_lock(&s->lock);
+	n->recorded = recorded;
+	pthread_mutex_unlock(&s->lock);
+}
+
+void cache_set_checked(struct cache *c, struct node *n, uint64_t now, const struct looked *looked)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+
+	pthread_mutex_lock(&s->lock);
+	n->checked = now;
+	n->mount = looked->mount;
+	pthread_mutex_unlock(&s->lock);
+}
+
+void cache_clear_checked(struct cache *c, struct node *n)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+
+	pthread_mutex_lock(&s->lock);
+	n->checked = 0;
+	pthread_mutex_unlock(&s->lock);
+}
+
+uint64_t cache_checked(struct cache *c, struct node *n)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+	uint64_t checked;
+
+	pthread_mutex_lock(&s->lock);
+	checked = n->checked;
+	pthread_mutex_unlock(&s->lock);
+	return checked;
+}
+
+/* --- what does not change ----------------------------------------------------------------------------------- */
+
+nodeid_t cache_nodeid(const struct node *n)
+{
+	return n->nodeid;
+}
+
+generation_t cache_generation(const struct node *n)
+{
+	return n->generation;
+}
+
+rowid_t cache_rowid(const struct node *n)
+{
+	return n->rowid;
+}
+
+unsigned cache_tweak(const struct node *n)
+{
+	return n->tweak;
+}
+
+uint8_t cache_type(const struct node *n)
+{
+	return n->type;
+}
+
+bool cache_persistent(const struct node *n)
+{
+	return n->persistent;
+}
+
+bool cache_wildcard(const struct node *n)
+{
+	return n->wildcard;
+}
+
+bool cache_submount(const struct node *n)
+{
+	return n->submount;
+}
+
+uint64_t cache_ino(const struct node *n)
+{
+	return n->ino;
+}
+
+uint64_t cache_shown_ino(const struct node *n)
+{
+	return n->shown_ino;
+}
+
+enum hostfs_kind cache_kind(const struct node *n)
+{
+	return (enum hostfs_kind)n->kind;
+}
+
+void cache_identity(const struct node *n, struct identity *out)
+{
+	ssize_t used = identity_decode(n->id, n->id_len, out);
+
+	assert(used == n->id_len);
+	(void)used;
+}
+
+bool cache_same_identity(const struct node *n, const struct identity *id)
+{
+	uint8_t bytes[IDENTITY_MAX];
+	size_t len = identity_encode(id, bytes);
+
+	return len == n->id_len && memcmp(bytes, n->id, len) == 0;
+}
+
+bool cache_is(const struct node *n, const struct looked *looked)
+{
+	if (n->persistent != looked->persistent)
+		return false;
+	if (n->persistent)
+		return cache_same_identity(n, &looked->id);
+	/* Its descriptor is held, so its inode number is not used again. */
+	return n->dev == looked->dev && n->ino == looked->stx.stx_ino &&
+	       n->attachment == looked->attachment;
+}
+
+void cache_vantage(struct cache *c, struct node *n, int fd, struct identity *id, struct vantage *out)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+
+	cache_identity(n, id);
+	out->fd = fd;
+	out->id = id;
+	out->dev = n->dev;
+	out->attachment = n->attachment;
+	pthread_mutex_lock(&s->lock);
+	out->mount = n->mount;
+	pthread_mutex_unlock(&s->lock);
+}
+
+void cache_stats(struct cache *c, struct cache_stats *out)
+{
+	out->nodes = 0;
+	for (unsigned i = 0; i < SHARDS; i++) {
+		struct shard *s = &c->shards[i];
+
+		pthread_mutex_lock(&s->lock);
+		out->nodes += s->count;
+		pthread_mutex_unlock(&s->lock);
+	}
+	out->max_nodes = c->max_nodes;
+	out->max_fds = c->max_fds;
+	out->fds = atomic_load(&c->fds);
+	out->pinned = atomic_load(&c->pinned);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * cache.h - the node cache: what we hold of objects at the moment, bounded whatever the guest asks for.
+ *
+ * A cache over the map, not a mirror of the guest: a node nobody refers to may go at any time and comes
+ * back through the resolver. Pinned, and so counted against the caps until FORGET: nodes without a name
+ * (unlinked, O_TMPFILE) and nodes whose handle does not persist.
+ *
+ * Locks: each shard has one mutex, which guards its hash table, its clock and the mutable fields of its
+ * nodes; `by_inode` (live nodes that do not persist, by device and inode number) has another, taken
+ * before a shard's. No two shards are locked at once, except by trylock.
+ */
+#ifndef HOLDFAST_EXPORT_CACHE_H
+#define HOLDFAST_EXPORT_CACHE_H
+
+#include <sys/stat.h>
+
+#include "export/hostfs.h"
+#include "export/row.h"
+
+struct cache;
+struct node;
+
+/* What makes a node; copied by cache_enter(). */
+struct node_spec {
+	nodeid_t nodeid;
+	generation_t generation;
+	rowid_t rowid;
+	unsigned tweak;
+	const struct looked *looked;
+	const struct identity *id; /* as minted: looked->id, or a made-up one where that does not persist */
+	uint64_t shown_ino;
+};
+
+int cache_new(size_t max_nodes, size_t max_fds, struct cache **out);
+void cache_free(struct cache *c); /* all references are back; takes NULL */
+
+/* A reference to the node, or NULL. */
+struct node *cache_find(struct cache *c, nodeid_t id);
+
+/*
+ * A reference to the node of spec->nodeid, made if it is not there. -EEXIST: it is there with another
+ * identity. -ENFILE: every node of a full cache is pinned or in use. -ENOMEM.
+ */
+int cache_enter(struct cache *c, const struct node_spec *spec, struct node **out);
+
+/* A reference to the live node, not persistent, of this inode; or NULL. */
+struct node *cache_find_inode(struct cache *c, uint64_t dev, uint64_t ino, uint64_t attachment);
+
+void cache_put(struct cache *c, struct node *n); /* takes NULL */
+
+/* Takes the node out: nobody finds it any more; freed when the last reference is back. */
+void cache_drop(struct cache *c, struct node *n);
+
+/* All nodes but the root are dropped (root generation raised). */
+void cache_drop_all(struct cache *c);
+
+/* One lookup more, so that FORGET balances; and FORGET itself. */
+void cache_remember(struct cache *c, struct node *n);
+void cache_forget(struct cache *c, nodeid_t id, uint64_t count);
+
+/*
+ * The node's descriptor, or -1. While the caller holds its reference it stays open.
+ * cache_give_fd() hands one over: it is kept, or closed if another thread was first; the node's is given
+ * back. -ENFILE at the cap, with everything else in use (`fd` is closed then).
+ */
+int cache_fd(struct cache *c, struct node *n);
+int cache_give_fd(struct cache *c, struct node *n, int fd);
+
+/* Name and parent. cache_name(): false if the node has none now. */
+void cache_set_name(struct cache *c, struct node *n, nodeid_t parent, const char *name);
+bool cache_name(struct cache *c, struct node *n, nodeid_t *parent, char name[HOLDFAST_NAME_MAX + 1]);
+/* Is this its name? */
+bool cache_has_name(struct cache *c, struct node *n, nodeid_t parent, const char *name);
+/* The name is not known any more (another one may be found in the map). */
+void cache_clear_name(struct cache *c, struct node *n);
+/* It has lost its last name, or never had one: pinned until FORGET. */
+void cache_set_nameless(struct cache *c, struct node *n, bool nameless);
+bool cache_nameless(struct cache *c, struct node *n);
+
+/* Does anybody but the caller hold a reference (an open file does)? */
+bool cache_in_use(struct cache *c, struct node *n);
+
+/* Does the map know this name of the node (recorded since the node came here)? */
+bool cache_recorded(struct cache *c, struct node *n);
+void cache_set_recorded(struct cache *c, struct node *n, bool recorded);
+
+/* Found in its place at this time (clock_ns()), in this mount. */
+void cache_set_checked(struct cache *c, struct node *n, uint64_t now, const struct looked *looked);
+uint64_t cache_checked(struct cache *c, struct node *n);
+void cache_clear_checked(struct cache *c, struct node *n); /* look again before it is trusted */
+
+/* Closes descriptors of nodes nobody uses whose mount is not `mount`, so that the host can unmount. */
+void cache_close_foreign(struct cache *c, uint64_t mount);
+
+struct cache_stats {
+	uint64_t nodes, max_nodes, fds, max_fds, pinned;
+};
+void cache_stats(struct cache *c, struct cache_stats *out);
+
+/* Immutable, no lock. */
+nodeid_t cache_nodeid(const struct node *n);
+generation_t cache_generation(const struct node *n);
+rowid_t cache_rowid(const struct node *n);
+unsigned cache_tweak(const struct node *n);
+uint8_t cache_type(const struct node *n); /* DT_* */
+bool cache_persistent(const struct node *n);
+bool cache_wildcard(const struct node *n);
+bool cache_submount(const struct node *n);
+uint64_t cache_ino(const struct node *n);
+uint64_t cache_shown_ino(const struct node *n);
+enum hostfs_kind cache_kind(const struct node *n);
+/* Decodes the identity. */
+void cache_identity(const struct node *n, struct identity *out);
+bool cache_same_identity(const struct node *n, const struct identity *id);
+/* Is this the node's object, as the host shows it now? */
+bool cache_is(const struct node *n, const struct looked *looked);
+/* For looks into a directory node; `id` is the caller's memory, `fd` the node's. */
+void cache_vantage(struct cache *c, struct node *n, int fd, struct identity *id, struct vantage *out);
+
+#endif

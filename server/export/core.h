@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * core.h - private to export/: what an export and a worker consist of.
+ *
+ * Order of locks, outermost first: epoch_lock, scan.lock, then those inside of the modules (cache, ring,
+ * map_reader), none of which calls back.
+ */
+#ifndef HOLDFAST_EXPORT_CORE_H
+#define HOLDFAST_EXPORT_CORE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "export/cache.h"
+#include "export/drain.h"
+#include "export/envelope.h"
+#include "export/export.h"
+#include "export/hostfs.h"
+#include "export/keyring.h"
+#include "export/map.h"
+#include "export/nodeid.h"
+#include "export/ring.h"
+
+#define KEY_FILE "key"
+#define RING_FILE "ring"
+#define DAEMONS_LOCK_FILE "daemons.lock"
+#define SCAN_LOCK_FILE "scan.lock"
+
+/* A node found in its place is trusted this long (promise 2: at least every second). */
+#define CHECK_NS 900000000ULL
+
+/* Components that the resolver climbs before it calls the map a loop. */
+#define DEPTH_MAX 2048
+
+/* What belongs to one root generation; the workers that use it hold references. */
+struct epoch {
+	unsigned refs; /* guarded by export.epoch_lock */
+	uint32_t root_generation;
+	struct keyring *keyring;
+	struct map *map;     /* NULL where nothing persists */
+	struct drain *drain; /* NULL likewise, and in an epoch that was left */
+};
+
+/*
+ * An object that could not be reached, since when, and which scan has the last word on it: so that "try again"
+ * is said for a bounded time. A table with one entry for each hash; who is pushed out begins anew.
+ */
+struct trouble {
+	nodeid_t nodeid;
+	uint64_t since; /* clock_ns() */
+	uint64_t scans; /* a scan after this many */
+};
+#define TROUBLES 256
+#define TROUBLE_NS 60000000000ULL
+
+struct counters {
+	atomic_uint_fast64_t lookups, hits, by_name, by_handle, by_path, stale, again, unknown, forged;
+};
+
+/* The scan of the share: a thread that waits for requests. Guarded by `lock`. */
+struct scan {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	pthread_t thread;
+	bool started, stop, wanted, running;
+	uint64_t finished;     /* scans completed that this process knows of */
+	uint64_t not_before;   /* clock_ns() before which none is begun on a guest's account */
+	unsigned waiting;      /* workers that wait for the end of one */
+	atomic_uint_fast64_t objects;
+	atomic_bool cancel;
+};
+
+struct export {
+	struct export_config config;
+	int root;     /* O_PATH descriptor of the share */
+	int proc;     /* /proc/self/fd */
+	int daemons;  /* the shared lock on DAEMONS_LOCK_FILE */
+	struct hostfs *hostfs;
+	struct cache *cache;
+	struct node *root_node;
+	struct looked root_look;
+	struct ring *ring; /* NULL where nothing persists */
+	bool persistent;
+	bool can_open_dir; /* directories by handle */
+	uint8_t run_id[HOLDFAST_UUID_LEN]; /* of this run; in the identities of what does not persist */
+	atomic_uint_fast64_t serial;	   /* of nodes that do not persist */
+	atomic_bool complete;		   /* unknown nodeids are stale, not "try again" */
+	pthread_mutex_t epoch_lock;
+	struct epoch *epoch; /* the present one */
+	struct scan scan;
+	pthread_mutex_t trouble_lock; /* guards `troubles`; innermost */
+	struct trouble troubles[TROUBLES];
+	struct counters count;
+};
+
+struct step;
+struct worker {
+	struct export *x;
+	struct epoch *epoch;
+	struct mint *mint;
+	struct envelope *envelope;
+	struct map_reader *reader; /* NULL where nothing persists */
+	struct map_writer *writer; /* made when the first clash comes */
+	uint64_t clashes_seen;
+	bool scanning; /* this is the scan's worker: it waits for no scan */
+	struct step *steps; /* the resolver's */
+	size_t steps_room, steps_used;
+	unsigned resolving; /* depth of resolver calls */
+};
+
+/* --- store.c: map and ring as one ----------------------------------------------------------------------- */
+
+#define STORE_NAMES 8
+struct found {
+	struct row row;	 /* row.name is names[0], if there is any */
+	unsigned count;
+	struct name names[STORE_NAMES]; /* newest first */
+};
+
+/* -ENOENT: no such row (or deleted a moment ago); -EBADMSG: it does not authenticate; else a fault. */
+int store_find(struct worker *w, rowid_t rowid, struct found *out);
+
+/*
+ * The numbers of an object: those of tweak 0, unless they clash with another's. `known`, if not NULL,
+ * tells whether there is a row, and `found` then holds it.
+ */
+int store_assign(struct worker *w, const struct identity *id, uint64_t ino, struct minted *out,
+		 bool *known, struct found *found);
+
+/* As store_assign(), knowing that tweak 0 is another's. */
+int store_clash(struct worker *w, const struct identity *id, uint64_t ino, struct minted *out);
+
+/*
+ * Appends to the ring, and with strict durability waits for the disk. `since`: ring_tail() from before
+ * the look. -EAGAIN: look again. -EEXIST: clash. A full ring on a full disk is not an error: the
+ * map is marked as incomplete, and a scan will mend it.
+ */
+int store_append(struct worker *w, const struct record *recs, unsigned n, uint64_t since);
+
+/* Fills a record of an object; `name` may be NULL only for RECORD_GONE. */
+int store_record(struct record *rec, enum record_kind kind, const struct minted *minted,
+		 const struct looked *looked, rowid_t parent, const char *name);
+
+uint64_t store_since(struct worker *w);
+
+/* --- entry.c: from what was looked at to a node -------------------------------------------------------------- */
+
+/* ring_tail() from before, the look at (parent, name), and its node with a reference. `fd` >= 0: look by it. */
+int entry_look(struct worker *w, struct node *parent, const char *name, int fd, struct looked *looked,
+	       struct node **out);
+
+/* The node of what was looked at, found or made; it is not recorded and has no name yet. */
+int entry_node(struct worker *w, const struct looked *looked, struct node *parent, const char *name,
+	       int fd, struct node **out);
+
+/* The numbers of a persistent object, from the cache if they are there. */
+int entry_minted(struct worker *w, const struct looked *looked, struct minted *out);
+
+int entry_fill(struct worker *w, struct node *n, const struct statx *stx, struct entry *out);
+
+/* The vantage of a directory node: opens it if need be. */
+int entry_vantage(struct worker *w, struct node *dir, struct identity *id, struct vantage *out);
+
+/* --- resolver.c ---------------------------------------------------------------------------------------------- */
+
+/* As node_get(); `looked` (may be NULL) gets what was seen of it, and *fresh whether that was so. */
+int resolve(struct worker *w, nodeid_t id, struct node **out, struct looked *looked, bool *fresh);
+
+/* Walks a path relative to the share ("a/b/c", "" is the root) component by component. */
+int resolve_path(struct worker *w, const char *path, struct node **out);
+
+/* The present path of an open object relative to the share: 0, -EXDEV (outside), -ESTALE (deleted). */
+int resolve_fd_path(struct worker *w, int fd, char *path, size_t room);
+
+/* --- scan.c ----------------------------------------------------------------------------------------------------- */
+
+int scan_start(struct export *x);	     /* the thread; no scan yet */
+void scan_stop(struct export *x);
+void scan_want(struct export *x);	     /* begins one as soon as may be */
+
+/*
+ * An object is not where the map says. 0: more scans than `finished` have ended, look once more. -ENOMEM: the next one
+ * is running or due (it was waited for, for a while). -ESTALE: there are no scans.
+ */
+int scan_consult(struct worker *w, uint64_t finished);
+uint64_t scan_finished(struct export *x);
+
+/* One scan in the calling thread. */
+int scan_run(struct worker *w, export_progress_fn *progress, void *arg);
+
+#endif

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * entry.c - from what the host shows under a name to a node that the guest may be told of: looked at,
+ * numbered, in the cache, recorded. Here stands the promise that no nodeid leaves without its row.
+ */
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "export/core.h"
+
+#define LOOK_TRIES 6
+
+/* Made-up handles of objects whose own do not persist: this type is no kernel's. */
+#define VOLATILE_HANDLE_TYPE 0x7f00
+
+int entry_vantage(struct worker *w, struct node *dir, struct identity *id, struct vantage *out)
+{
+	int fd;
+
+	if (cache_type(dir) != DT_DIR)
+		return -ENOTDIR;
+	fd = node_fd(w, dir);
+	if (fd < 0)
+		return fd;
+	cache_vantage(w->x->cache, dir, fd, id, out);
+	return 0;
+}
+
+static int shown_ino(struct worker *w, const struct looked *looked, const struct identity *id,
+		     uint64_t *out)
+{
+	if (looked->mount_root || looked->subvol_root)
+		return mint_inode(w->mint, id, out);
+	*out = looked->stx.stx_ino;
+	return 0;
+}
+
+/* --- objects whose handles do not persist --------------------------------------------------------------- */
+
+static void volatile_identity(struct worker *w, const struct looked *looked, struct identity *id)
+{
+	memset(id, 0, sizeof(*id));
+	memcpy(id->place.fsid, w->x->run_id, sizeof(id->place.fsid));
+	id->place.attachment = looked->attachment;
+	id->btime_ns = IDENTITY_BTIME_NONE;
+	id->handle_type = VOLATILE_HANDLE_TYPE;
+	id->handle_len = 24;
+	put_le64(id->handle, looked->dev);
+	put_le64(id->handle + 8, looked->stx.stx_ino);
+	put_le64(id->handle + 16, atomic_fetch_add(&w->x->serial, 1));
+}
+
+/* Such a node holds its inode by a descriptor from the beginning, so that the number is not used again. */
+static int volatile_open(struct worker *w, const struct looked *looked, struct node *parent,
+			 const char *name, int fd)
+{
+	struct identity id;
+	struct vantage at;
+	struct statx stx;
+	int opened, ret;
+
+	if (fd >= 0) {
+		char path[32];
+
+		snprintf(path, sizeof(path), "%d", fd);
+		opened = openat(w->x->proc, path, O_PATH | O_CLOEXEC);
+		return opened < 0 ? -errno : opened;
+	}
+	ret = entry_vantage(w, parent, &id, &at);
+	if (ret < 0)
+		return ret;
+	opened = openat(at.fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (opened < 0)
+		return -errno;
+	if (statx(opened, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_INO, &stx) < 0 ||
+	    stx.stx_ino != looked->stx.stx_ino || stx.stx_dev_minor != looked->stx.stx_dev_minor ||
+	    stx.stx_dev_major != looked->stx.stx_dev_major) {
+		fd_close(opened);
+		return -EAGAIN;
+	}
+	return opened;
+}
+
+static int volatile_node(struct worker *w, const struct looked *looked, struct node *parent,
+			 const char *name, int fd, struct node **out)
+{
+	struct export *x = w->x;
+	struct node *n = cache_find_inode(x->cache, looked->dev, looked->stx.stx_ino, looked->attachment);
+	int ret = -EEXIST, held;
+
+	if (n) {
+		*out = n;
+		return 0;
+	}
+	held = volatile_open(w, looked, parent, name, fd);
+	if (held < 0)
+		return held;
+	for (int i = 0; ret == -EEXIST && i < LOOK_TRIES; i++) {
+		struct identity id;
+		struct minted minted;
+		struct found found;
+		struct node_spec spec = { .looked = looked, .id = &id };
+
+		volatile_identity(w, looked, &id);
+		ret = mint_identity(w->mint, &id, looked->stx.stx_ino, 0, &minted);
+		if (!ret && w->reader && store_find(w, minted.rowid, &found) != -ENOENT)
+			ret = -EEXIST; /* the next serial number, then */
+		if (!ret)
+			ret = shown_ino(w, looked, &id, &spec.shown_ino);
+		if (ret)
+			continue;
+		spec.nodeid = minted.nodeid;
+		spec.generation = minted.generation;
+		spec.rowid = minted.rowid;
+		ret = cache_enter(x->cache, &spec, &n);
+	}
+	if (ret < 0) {
+		fd_close(held);
+		return ret;
+	}
+	ret = cache_give_fd(x->cache, n, held);
+	if (ret < 0) {
+		cache_put(x->cache, n);
+		return ret;
+	}
+	*out = n;
+	return 0;
+}
+
+/* --- objects whose handles do ---------------------------------------------------------------------------------- */
+
+static void minted_of(const struct node *n, struct minted *out)
+{
+	out->rowid = cache_rowid(n);
+	out->nodeid = cache_nodeid(n);
+	out->generation = cache_generation(n);
+	out->tweak = cache_tweak(n);
+}
+
+int entry_minted(struct worker *w, const struct looked *looked, struct minted *out)
+{
+	struct node *n;
+	int ret = mint_identity(w->mint, &looked->id, looked->stx.stx_ino, 0, out);
+
+	if (ret < 0)
+		return ret;
+	n = cache_find(w->x->cache, out->nodeid);
+	if (n && cache_same_identity(n, &looked->id))
+		minted_of(n, out);
+	else
+		ret = store_assign(w, &looked->id, looked->stx.stx_ino, out, NULL, NULL);
+	cache_put(w->x->cache, n);
+	return ret;
+}
+
+/* The node, and whether the map is known to have (parent, name) for it. */
+static int persistent_node(struct worker *w, const struct looked *looked, const struct name *name,
+			   struct node **out)
+{
+	struct export *x = w->x;
+	struct minted minted;
+	struct found found;
+	struct node_spec spec = { .looked = looked, .id = &looked->id };
+	struct node *n;
+	bool known = false;
+	int ret;
+
+	ret = mint_identity(w->mint, &looked->id, looked->stx.stx_ino, 0, &minted);
+	if (ret < 0)
+		return ret;
+	n = cache_find(x->cache, minted.nodeid);
+	if (n && cache_same_identity(n, &looked->id)) {
+		*out = n;
+		return 0;
+	}
+	cache_put(x->cache, n);
+
+	ret = store_assign(w, &looked->id, looked->stx.stx_ino, &minted, &known, &found);
+	if (!ret)
+		ret = shown_ino(w, looked, &looked->id, &spec.shown_ino);
+	for (int i = 0; !ret && i < 2; i++) {
+		spec.nodeid = minted.nodeid;
+		spec.generation = minted.generation;
+		spec.rowid = minted.rowid;
+		spec.tweak = minted.tweak;
+		ret = cache_enter(x->cache, &spec, &n);
+		if (ret == -EEXIST && i == 0)
+			ret = store_clash(w, &looked->id, looked->stx.stx_ino, &minted);
+		else
+			break;
+	}
+	if (ret < 0)
+		return ret;
+	if (known && name) {
+		bool multi = looked->stx.stx_nlink > 1 && !S_ISDIR(looked->stx.stx_mode);
+
+		for (unsigned i = 0; i < found.count; i++)
+			if (name_equal(&found.names[i], name) && (found.row.multi || !multi)) {
+				cache_set_name(x->cache, n, mint_nodeid(w->mint, name->parent), name->text);
+				cache_set_recorded(x->cache, n, true);
+			}
+	}
+	*out = n;
+	return 0;
+}
+
+int entry_node(struct worker *w, const struct looked *looked, struct node *parent, const char *name,
+	       int fd, struct node **out)
+{
+	struct name known;
+	struct node *root = w->x->root_node;
+
+	/* The share's own root, seen from inside (as a mount of itself it has an attachment). */
+	if (cache_is(root, looked)) {
+		*out = cache_find(w->x->cache, NODEID_ROOT);
+		return 0;
+	}
+	if (!looked->persistent)
+		return volatile_node(w, looked, parent, name, fd, out);
+	if (parent && name && name_set(&known, cache_rowid(parent), name) == 0)
+		return persistent_node(w, looked, &known, out);
+	return persistent_node(w, looked, NULL, out);
+}
+
+/* Sees to it that the map knows the node under this name, before anybody is told of it. */
+static int entry_record(struct worker *w, struct node *n, struct node *parent, const char *name,
+			const struct looked *looked, uint64_t since)
+{
+	struct cache *c = w->x->cache;
+	struct minted minted;
+	struct record rec;
+	int ret = 0;
+
+	if (nodeid_is_root(cache_nodeid(n)))
+		return 0;
+	if (cache_persistent(n) && !(cache_has_name(c, n, cache_nodeid(parent), name) &&
+				     cache_recorded(c, n))) {
+		minted_of(n, &minted);
+		ret = store_record(&rec, RECORD_SEEN, &minted, looked, cache_rowid(parent), name);
+		if (!ret)
+			ret = store_append(w, &rec, 1, since);
+		if (ret < 0)
+			return ret;
+	}
+	cache_set_name(c, n, cache_nodeid(parent), name);
+	cache_set_nameless(c, n, false);
+	cache_set_recorded(c, n, true);
+	cache_set_checked(c, n, clock_ns(), looked);
+	return 0;
+}
+
+int entry_look(struct worker *w, struct node *parent, const char *name, int fd, struct looked *looked,
+	       struct node **out)
+{
+	struct identity id;
+	struct vantage at;
+	struct node *n;
+	int ret = entry_vantage(w, parent, &id, &at);
+
+	if (ret < 0)
+		return ret;
+	for (int i = 0; i < LOOK_TRIES; i++) {
+		uint64_t since = store_since(w);
+
+		ret = fd >= 0 ? hostfs_look_fd(w->x->hostfs, w->mint, &at, name, fd, looked) :
+				hostfs_look(w->x->hostfs, w->mint, &at, name, looked);
+		if (!ret)
+			ret = entry_node(w, looked, parent, name, fd, &n);
+		if (ret == -EAGAIN)
+			continue;
+		if (ret < 0)
+			return ret;
+		ret = entry_record(w, n, parent, name, looked, since);
+		if (ret == 0) {
+			*out = n;
+			return 0;
+		}
+		cache_put(w->x->cache, n);
+		if (ret == -EEXIST) {
+			/* Another object was given these numbers first: this one gets others. */
+			struct minted minted;
+
+			cache_drop(w->x->cache, n);
+			ret = store_clash(w, &looked->id, looked->stx.stx_ino, &minted);
+			if (ret < 0)
+				return ret;
+		} else if (ret != -EAGAIN) {
+			return ret;
+		}
+	}
+	return -ESTALE;
+}
+
+int entry_fill(struct worker *w, struct node *n, const struct statx *stx, struct entry *out)
+{
+	out->nodeid = cache_nodeid(n);
+	out->generation = cache_generation(n);
+	out->stx = *stx;
+	out->stx.stx_ino = cache_shown_ino(n);
+	out->submount = cache_submount(n);
+	if (!nodeid_is_root(out->nodeid))
+		cache_remember(w->x->cache, n);
+	return 0;
+}
+
+/* --- the public side ----------------------------------------------------------------------------------------------- */
+
+int export_lookup(struct worker *w, struct node *parent, const char *name, struct entry *out)
+{
+	struct looked looked;
+	struct node *n;
+	int ret = entry_look(w, parent, name, -1, &looked, &n);
+
+	if (ret < 0)
+		return ret;
+	ret = entry_fill(w, n, &looked.stx, out);
+	cache_put(w->x->cache, n);
+	return ret;
+}
+
+/* An object without a name: it lives in the cache alone, for as long as the guest refers to it. */
+static int enter_nameless(struct worker *w, struct node *parent, int fd, struct looked *looked,
+			  struct node **out)
+{
+	struct identity id;
+	struct vantage at;
+	char path[32];
+	int ret = entry_vantage(w, parent, &id, &at), held;
+
+	if (!ret)
+		ret = hostfs_look_fd(w->x->hostfs, w->mint, &at, "", fd, looked);
+	if (!ret)
+		ret = entry_node(w, looked, NULL, NULL, fd, out);
+	if (ret < 0)
+		return ret;
+	snprintf(path, sizeof(path), "%d", fd);
+	held = openat(w->x->proc, path, O_PATH | O_CLOEXEC);
+	ret = held < 0 ? -errno : cache_give_fd(w->x->cache, *out, held);
+	if (ret < 0) {
+		cache_put(w->x->cache, *out);
+		return ret;
+	}
+	cache_set_checked(w->x->cache, *out, clock_ns(), looked);
+	cache_set_nameless(w->x->cache, *out, true);
+	return 0;
+}
+
+int export_enter_fd(struct worker *w, struct node *parent, const char *name, int fd, struct entry *out)
+{
+	struct looked looked;
+	struct node *n;
+	int ret = name ? entry_look(w, parent, name, fd, &looked, &n) :
+			 enter_nameless(w, parent, fd, &looked, &n);
+
+	if (ret < 0)
+		return ret;
+	ret = entry_fill(w, n, &looked.stx, out);
+	cache_put(w->x->cache, n);
+	return ret;
+}
+
+int export_lookup_self(struct worker *w, nodeid_t id, struct entry *out)
+{
+	struct looked looked;
+	struct node *n;
+	bool fresh = false;
+	int ret = resolve(w, id, &n, &looked, &fresh);
+
+	if (ret < 0)
+		return ret;
+	if (!fresh) {
+		int fd = node_fd(w, n);
+
+		ret = fd < 0 ? fd : 0;
+		if (!ret && statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT,
+				  STATX_BASIC_STATS | STATX_BTIME, &looked.stx) < 0)
+			ret = -errno;
+	}
+	if (!ret)
+		ret = entry_fill(w, n, &looked.stx, out);
+	node_put(w, n);
+	return ret;
+}
+
+int export_lookup_parent(struct worker *w, nodeid_t id, struct entry *out)
+{
+	char name[HOLDFAST_NAME_MAX + 1];
+	nodeid_t parent = NODEID_ROOT;
+	struct node *n;
+	int ret = node_get(w, id, &n);
+
+	if (ret < 0)
+		return ret;
+	if (cache_type(n) != DT_DIR)
+		ret = -ENOTDIR;
+	else if (!nodeid_is_root(id) && !cache_name(w->x->cache, n, &parent, name))
+		ret = -ESTALE;
+	node_put(w, n);
+	return ret < 0 ? ret : export_lookup_self(w, parent, out);
+}
+
+int export_getattr(struct worker *w, struct node *n, int fd, unsigned mask, struct statx *out)
+{
+	if (fd < 0)
+		fd = node_fd(w, n);
+	if (fd < 0)
+		return fd;
+	if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, mask, out) < 0)
+		return -errno;
+	out->stx_ino = cache_shown_ino(n);
+	return 0;
+}
+
+void export_forget(struct worker *w, nodeid_t id, uint64_t count)
+{
+	cache_forget(w->x->cache, id, count);
+}
+
+int export_shown_ino(struct worker *w, struct node *dir, const char *name, uint64_t d_ino,
+		     unsigned char d_type, uint64_t *out)
+{
+	enum hostfs_kind kind = cache_kind(dir);
+	struct looked looked;
+	struct identity id;
+	struct vantage at;
+	int ret;
+
+	*out = d_ino;
+	/* Where getdents tells the truth: no mount can be below, no subvolume, no layers. */
+	if (!(kind == HOSTFS_OVERLAY || kind == HOSTFS_OTHER || (kind == HOSTFS_BTRFS && d_type == DT_DIR) ||
+	      hostfs_has_submounts(w->x->hostfs, w->x->root)))
+		return 0;
+	ret = entry_vantage(w, dir, &id, &at);
+	if (!ret)
+		ret = hostfs_look(w->x->hostfs, w->mint, &at, name, &looked);
+	if (ret < 0)
+		return ret;
+	if (!looked.persistent && (looked.mount_root || looked.subvol_root)) {
+		/* Its number comes with its node, which a look alone does not make. */
+		struct node *n = cache_find_inode(w->x->cache, looked.dev, looked.stx.stx_ino,
+						  looked.attachment);
+
+		*out = n ? cache_shown_ino(n) : looked.stx.stx_ino;
+		cache_put(w->x->cache, n);
+		return 0;
+	}
+	return shown_ino(w, &looked, &looked.id, out);
+}

@@ -1,0 +1,576 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * export.c - an export from its opening to its end, its workers, and the root generation they live in.
+ *
+ * Opening goes in named stages, each of which says in one line what is wrong: the share, the key, the
+ * ring, the map, the root. What belongs to one root generation (keys, map, drainer) is an epoch; when
+ * `revoke` raises the generation, the first worker to notice makes the next epoch, and each worker moves
+ * over at its next request.
+ */
+#include "export/core.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "holdfast/exit.h"
+
+#define DRAIN_TIMEOUT_MS 10000
+
+/* --- epochs --------------------------------------------------------------------------------------------------- */
+
+static void epoch_free(struct epoch *e)
+{
+	if (!e)
+		return;
+	drain_stop(e->drain, DRAIN_TIMEOUT_MS);
+	map_close(e->map);
+	keyring_free(e->keyring);
+	free(e);
+}
+
+static void epoch_put(struct export *x, struct epoch *e)
+{
+	bool last;
+
+	pthread_mutex_lock(&x->epoch_lock);
+	last = --e->refs == 0;
+	pthread_mutex_unlock(&x->epoch_lock);
+	if (last)
+		epoch_free(e);
+}
+
+static struct epoch *epoch_get(struct export *x)
+{
+	struct epoch *e;
+
+	pthread_mutex_lock(&x->epoch_lock);
+	e = x->epoch;
+	e->refs++;
+	pthread_mutex_unlock(&x->epoch_lock);
+	return e;
+}
+
+static int epoch_map(struct export *x, struct epoch *e, bool create, bool *created)
+{
+	CLEANUP_FREE char *path = NULL;
+	struct map_config config = {
+		.vfs = x->config.vfs,
+		.keyring = e->keyring,
+		.strict = x->config.strict,
+		.create = create,
+	};
+
+	if (asprintf(&path, "%s/%s", x->config.statepath, MAP_FILE) < 0)
+		return -ENOMEM;
+	config.path = path;
+	return map_open(&config, &e->map, created);
+}
+
+/*
+ * `revoke` has raised the root generation: new keys, the map with its rows dropped, an empty cache. On
+ * failure the old epoch stays, which means that no nodeid but the root's resolves until it works.
+ */
+static int epoch_next(struct export *x, uint32_t root_generation)
+{
+	struct epoch *old = x->epoch, *e;
+	int ret = 0;
+
+	pthread_mutex_lock(&x->epoch_lock);
+	if (x->epoch->root_generation >= root_generation)
+		goto out; /* another worker was first */
+	e = calloc(1, sizeof(*e));
+	ret = e ? keyring_load(x->config.statedir, KEY_FILE, &e->keyring) : -ENOMEM;
+	if (ret < 0)
+		goto fail;
+	e->root_generation = keyring_root_generation(e->keyring);
+	drain_stop(old->drain, DRAIN_TIMEOUT_MS);
+	old->drain = NULL;
+	ret = epoch_map(x, e, true, NULL);
+	if (!ret)
+		ret = drain_start(e->map, x->ring, x->config.statedir, &e->drain);
+	if (ret < 0)
+		goto fail;
+	e->refs = 1;
+	x->epoch = e;
+	cache_drop_all(x->cache);
+	log_warn("export: root generation %u: all handles given out before are stale", e->root_generation);
+out:
+	pthread_mutex_unlock(&x->epoch_lock);
+	if (x->epoch != old)
+		epoch_put(x, old);
+	return ret;
+fail:
+	log_limited(LOG_LEVEL_ERROR, "export: cannot take the new root generation over: %s", strerror(-ret));
+	epoch_free(e);
+	goto out;
+}
+
+/* --- workers --------------------------------------------------------------------------------------------------- */
+
+static void worker_leave(struct worker *w)
+{
+	if (w->reader && w->epoch->drain)
+		drain_unregister(w->epoch->drain, w->reader);
+	map_reader_free(w->reader);
+	map_writer_free(w->writer);
+	envelope_free(w->envelope);
+	mint_free(w->mint);
+	if (w->epoch)
+		epoch_put(w->x, w->epoch);
+	w->reader = NULL;
+	w->writer = NULL;
+	w->envelope = NULL;
+	w->mint = NULL;
+	w->epoch = NULL;
+}
+
+static int worker_enter(struct worker *w)
+{
+	int ret;
+
+	w->epoch = epoch_get(w->x);
+	ret = mint_new(w->epoch->keyring, &w->mint);
+	if (!ret)
+		ret = envelope_new(w->epoch->keyring, &w->envelope);
+	if (!ret && w->epoch->map)
+		ret = map_reader_new(w->epoch->map, &w->reader);
+	if (!ret && w->reader && w->epoch->drain)
+		ret = drain_register(w->epoch->drain, w->reader);
+	return ret;
+}
+
+int worker_new(struct export *x, struct worker **out)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	int ret;
+
+	if (!w)
+		return -ENOMEM;
+	w->x = x;
+	ret = worker_enter(w);
+	if (ret < 0) {
+		worker_free(w);
+		return ret;
+	}
+	*out = w;
+	return 0;
+}
+
+void worker_free(struct worker *w)
+{
+	if (!w)
+		return;
+	worker_leave(w);
+	free(w->steps);
+	free(w);
+}
+
+void worker_begin(struct worker *w)
+{
+	struct export *x = w->x;
+	uint64_t generation;
+
+	if (!x->ring)
+		return;
+	generation = ring_shared_get(x->ring, RING_ROOT_GENERATION);
+	if (generation == w->epoch->root_generation)
+		return;
+	if (generation > w->epoch->root_generation)
+		epoch_next(x, (uint32_t)generation);
+	/* Without the new keys nothing may be answered by the old ones. */
+	worker_leave(w);
+	if (worker_enter(w) < 0)
+		log_limited(LOG_LEVEL_ERROR, "export: a worker could not take the new root generation over");
+}
+
+void worker_count_forged(struct worker *w, const char *what)
+{
+	atomic_fetch_add_explicit(&w->x->count.forged, 1, memory_order_relaxed);
+	log_limited(LOG_LEVEL_WARN, "guest: refused %s", what);
+}
+
+/* --- opening: the share ----------------------------------------------------------------------------------------- */
+
+static int open_share(struct export *x, int *exit_code)
+{
+	*exit_code = HOLDFAST_EXIT_SHARE;
+	x->root = open(x->config.share, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (x->root < 0) {
+		int error = errno;
+
+		log_error("share: cannot open %s: %s; give --shared-dir a directory that exists",
+			  x->config.share, strerror(error));
+		return -error;
+	}
+	x->proc = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (x->proc < 0) {
+		int error = errno;
+
+		log_error("cannot open /proc/self/fd: %s; mount /proc", strerror(error));
+		return -error;
+	}
+	if (getrandom(x->run_id, sizeof(x->run_id), 0) != (ssize_t)sizeof(x->run_id))
+		return -EIO;
+	return hostfs_new(x->config.handles != HANDLES_NEVER, &x->hostfs);
+}
+
+/* Handles persist if those of the share's own root do: all attachments begin there. */
+static int probe_share(struct export *x, struct mint *mint, int *exit_code)
+{
+	int ret = hostfs_look_root(x->hostfs, mint, x->root, &x->root_look);
+
+	if (ret < 0) {
+		log_error("share: cannot look at %s: %s", x->config.share, strerror(-ret));
+		return ret;
+	}
+	x->persistent = x->root_look.persistent;
+	if (x->persistent)
+		return 0;
+	if (x->config.handles == HANDLES_MANDATORY) {
+		*exit_code = HOLDFAST_EXIT_HANDLES;
+		log_error("share: the file system of %s (%s) has no handles that persist, and "
+			  "--inode-file-handles=mandatory wants them", x->config.share,
+			  hostfs_kind_name(x->root_look.kind));
+		return -EOPNOTSUPP;
+	}
+	/* Begin anew, so that no file system below claims to persist either. */
+	hostfs_free(x->hostfs);
+	x->hostfs = NULL;
+	ret = hostfs_new(false, &x->hostfs);
+	return ret < 0 ? ret : hostfs_look_root(x->hostfs, mint, x->root, &x->root_look);
+}
+
+/* --- opening: the key --------------------------------------------------------------------------------------------- */
+
+static bool state_has(const struct export *x, const char *name)
+{
+	return faccessat(x->config.statedir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int key_failed(const struct export *x, int error, int *exit_code)
+{
+	const char *dir = x->config.statepath;
+
+	*exit_code = HOLDFAST_EXIT_KEY;
+	switch (error) {
+	case -ENOENT:
+		log_error("key: %s/%s is missing, but the map is there; restore the key from a backup, or start "
+			  "over with --new-key, which makes every handle given out so far stale", dir, KEY_FILE);
+		break;
+	case -EPERM:
+		log_error("key: %s/%s can be read or written by others than its owner; chmod 0600 it, and if "
+			  "others may have read it, use --new-key", dir, KEY_FILE);
+		break;
+	case -EBADMSG:
+		log_error("key: %s/%s is damaged; restore it from a backup, or start over with --new-key",
+			  dir, KEY_FILE);
+		break;
+	case -EPROTO:
+		*exit_code = HOLDFAST_EXIT_NEWER;
+		log_error("key: %s/%s was made by a newer version of holdfast; use that", dir, KEY_FILE);
+		break;
+	default:
+		*exit_code = HOLDFAST_EXIT_STATE;
+		log_error("key: cannot use %s/%s: %s", dir, KEY_FILE, strerror(-error));
+	}
+	return error;
+}
+
+static int open_key(struct export *x, struct epoch *e, bool *first_run, int *exit_code)
+{
+	int ret = keyring_load(x->config.statedir, KEY_FILE, &e->keyring);
+
+	*first_run = false;
+	if (ret == -ENOENT && !state_has(x, MAP_FILE)) {
+		ret = keyring_generate(&e->keyring);
+		if (!ret)
+			ret = keyring_store(e->keyring, x->config.statedir, KEY_FILE, true);
+		*first_run = ret == 0;
+		if (ret == -EEXIST) { /* another daemon's first run, at the same moment */
+			keyring_free(e->keyring);
+			e->keyring = NULL;
+			ret = keyring_load(x->config.statedir, KEY_FILE, &e->keyring);
+		} else if (ret < 0) {
+			*exit_code = HOLDFAST_EXIT_STATE;
+			log_error("key: cannot write %s/%s: %s; see to the state directory or give another by "
+				  "--state-dir", x->config.statepath, KEY_FILE, strerror(-ret));
+			return ret;
+		}
+	}
+	if (ret < 0)
+		return key_failed(x, ret, exit_code);
+	e->root_generation = keyring_root_generation(e->keyring);
+	return 0;
+}
+
+/* --- opening: ring and map ------------------------------------------------------------------------------------------ */
+
+/* A ring that makes no sense is kept for who wants to look, and a scan makes good what it held. */
+static int open_ring(struct export *x, struct epoch *e, bool *fresh, int *exit_code)
+{
+	int ret = ring_open(x->config.rundir, RING_FILE, keyring_uuid(e->keyring), RING_SIZE_DEFAULT,
+			    &x->ring, fresh);
+
+	*exit_code = HOLDFAST_EXIT_STATE;
+	if (ret == -EBADMSG) {
+		log_warn("ring: the ring in the run directory is damaged or of another export; it is moved aside "
+			 "and the share is scanned");
+		renameat(x->config.rundir, RING_FILE, x->config.rundir, RING_FILE ".damaged");
+		ret = ring_open(x->config.rundir, RING_FILE, keyring_uuid(e->keyring), RING_SIZE_DEFAULT,
+				&x->ring, fresh);
+		*fresh = true;
+	}
+	if (ret < 0) {
+		log_error("ring: cannot make the ring in the run directory: %s%s", strerror(-ret),
+			  ret == -ENOSPC ? "; it needs 17 MiB" : "");
+		return ret;
+	}
+	if (ring_shared_get(x->ring, RING_ROOT_GENERATION) > e->root_generation) {
+		*exit_code = HOLDFAST_EXIT_KEY;
+		log_error("key: %s/%s is older than the last revoke; restore the newest, or use --new-key",
+			  x->config.statepath, KEY_FILE);
+		return -ESTALE;
+	}
+	ring_shared_set(x->ring, RING_ROOT_GENERATION, e->root_generation);
+	return 0;
+}
+
+static int map_failed(const struct export *x, int error, int *exit_code)
+{
+	const char *dir = x->config.statepath;
+
+	*exit_code = HOLDFAST_EXIT_MAP;
+	switch (error) {
+	case -EUCLEAN:
+		log_error("map: %s/%s is damaged; `holdfast rebuild` moves it aside and makes a new one from the "
+			  "share", dir, MAP_FILE);
+		break;
+	case -EBADE:
+		log_error("map: %s/%s belongs to another export than the key beside it; restore both from one "
+			  "backup, or `holdfast rebuild`", dir, MAP_FILE);
+		break;
+	case -ESTALE:
+		*exit_code = HOLDFAST_EXIT_KEY;
+		log_error("key: %s/%s is older than the last revoke; restore the newest, or use --new-key", dir,
+			  KEY_FILE);
+		break;
+	case -EPROTO:
+		*exit_code = HOLDFAST_EXIT_NEWER;
+		log_error("map: %s/%s was made by a newer version of holdfast; use that", dir, MAP_FILE);
+		break;
+	default:
+		*exit_code = HOLDFAST_EXIT_STATE;
+		log_error("map: cannot use %s/%s: %s; see to the state directory or give another by --state-dir",
+			  dir, MAP_FILE, strerror(-error));
+	}
+	return error;
+}
+
+/* Takes (exclusive, shared) or gives back the lock by which daemons count each other. */
+static int daemons_lock(struct export *x, short type)
+{
+	struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
+
+	return fcntl(x->daemons, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
+}
+
+/*
+ * Does the map hold all that guests have seen? Not if it is new although the key is not; if a scan that was
+ * due has not ended; or if the host went down under it without strict durability: the ring is lost then.
+ */
+static int settle_completeness(struct export *x, struct epoch *e, bool first_run, bool map_created,
+			       bool ring_created)
+{
+	uint64_t complete = 0, clean = 0;
+	bool first;
+	int ret;
+
+	x->daemons = openat(x->config.statedir, DAEMONS_LOCK_FILE,
+			    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (x->daemons < 0)
+		return -errno;
+	first = daemons_lock(x, F_WRLCK) == 0;
+	if (!first_run && !map_created) {
+		ret = map_field_get(e->map, MAP_COMPLETE, &complete);
+		if (!ret)
+			ret = map_field_get(e->map, MAP_CLEAN, &clean);
+		if (ret < 0)
+			return ret;
+	}
+	if (first_run)
+		complete = 1;
+	if (first && ring_created && !clean && !first_run && complete) {
+		log_info("map: the host went down while the share was served; the share is scanned");
+		complete = 0;
+	}
+	if (ring_shared_get(x->ring, RING_OVERFLOWED) || x->config.rebuild)
+		complete = 0;
+	ret = map_field_set(e->map, MAP_COMPLETE, complete);
+	if (!ret)
+		ret = map_field_set(e->map, MAP_CLEAN, 0);
+	atomic_store(&x->complete, complete != 0);
+	if (!ret)
+		ret = daemons_lock(x, F_RDLCK);
+	return ret;
+}
+
+static int open_map(struct export *x, struct epoch *e, bool first_run, int *exit_code)
+{
+	bool map_created = false, ring_created = false;
+	int ret = open_ring(x, e, &ring_created, exit_code);
+
+	if (ret < 0)
+		return ret;
+	ret = epoch_map(x, e, true, &map_created);
+	if (!ret)
+		ret = settle_completeness(x, e, first_run, map_created, ring_created);
+	if (!ret) {
+		struct map_reader *r;
+
+		ret = map_reader_new(e->map, &r);
+		if (!ret) {
+			int64_t clashes = map_clash_count(r);
+
+			ring_shared_set(x->ring, RING_CLASHES, clashes > 0 ? (uint64_t)clashes : 0);
+			ret = clashes < 0 ? (int)clashes : 0;
+			map_reader_free(r);
+		}
+	}
+	if (!ret)
+		ret = drain_start(e->map, x->ring, x->config.statedir, &e->drain);
+	if (ret < 0)
+		return map_failed(x, ret, exit_code);
+	if (first_run)
+		log_info("state: first run: key and map were made in %s; back the key up", x->config.statepath);
+	else if (map_created)
+		log_warn("map: %s/%s was lost; it is made anew from the share in the background",
+			 x->config.statepath, MAP_FILE);
+	return 0;
+}
+
+/* --- opening: the root --------------------------------------------------------------------------------------------- */
+
+static void ways_text(const struct export *x, char *out, size_t room)
+{
+	snprintf(out, room, "%s%s%s%s", x->persistent ? "cached, by name" : "none that persists",
+		 x->persistent && x->can_open_dir ? ", directory by handle" : "",
+		 x->config.moved_out_allow && x->persistent ? ", moved out allowed" : "",
+		 x->config.strict && x->persistent ? "; durability strict" : "");
+}
+
+static int open_root(struct export *x)
+{
+	struct node_spec spec = {
+		.nodeid = NODEID_ROOT,
+		.rowid = ROWID_ROOT,
+		.looked = &x->root_look,
+		.shown_ino = x->root_look.stx.stx_ino,
+	};
+	struct identity made_up = { .btime_ns = IDENTITY_BTIME_NONE, .handle_len = 1 };
+	char ways[128];
+	int fd, ret;
+
+	spec.id = x->root_look.persistent ? &x->root_look.id : &made_up;
+	ret = cache_enter(x->cache, &spec, &x->root_node);
+	if (ret < 0)
+		return ret;
+	fd = fcntl(x->root, F_DUPFD_CLOEXEC, 0);
+	ret = fd < 0 ? -errno : cache_give_fd(x->cache, x->root_node, fd);
+	if (ret < 0)
+		return ret;
+	x->can_open_dir = x->persistent && hostfs_can_open_dir(x->hostfs, x->root);
+	ways_text(x, ways, sizeof(ways));
+	log_info("share: %s is on %s; handles %s; ways to an object: %s", x->config.share,
+		 hostfs_kind_name(x->root_look.kind), x->persistent ? "persist" : "do not persist", ways);
+	return 0;
+}
+
+int export_open(const struct export_config *config, struct export **out, int *exit_code)
+{
+	struct export *x = calloc(1, sizeof(*x));
+	struct epoch *e = calloc(1, sizeof(*e));
+	struct mint *mint = NULL;
+	bool first_run = false;
+	int ret = -ENOMEM;
+
+	*exit_code = HOLDFAST_EXIT_FAILURE;
+	if (!x || !e)
+		goto out;
+	x->config = *config;
+	x->root = x->proc = x->daemons = -1;
+	x->epoch = e;
+	e->refs = 1;
+	atomic_store(&x->complete, true);
+	pthread_mutex_init(&x->epoch_lock, NULL);
+	pthread_mutex_init(&x->trouble_lock, NULL);
+
+	ret = open_share(x, exit_code);
+	if (!ret)
+		ret = cache_new(config->max_nodes, config->max_fds, &x->cache);
+	/* The attachments' key is needed for nothing in a look at the root: any will do to probe. */
+	if (!ret)
+		ret = config->handles == HANDLES_NEVER ? keyring_generate(&e->keyring) :
+							 open_key(x, e, &first_run, exit_code);
+	if (!ret)
+		ret = mint_new(e->keyring, &mint);
+	if (!ret)
+		ret = probe_share(x, mint, exit_code);
+	if (!ret && x->persistent)
+		ret = open_map(x, e, first_run, exit_code);
+	if (!ret)
+		ret = open_root(x);
+	if (!ret && x->persistent)
+		ret = scan_start(x);
+	if (!ret && x->persistent && !atomic_load(&x->complete))
+		scan_want(x);
+out:
+	mint_free(mint);
+	if (ret < 0) {
+		if (*exit_code == HOLDFAST_EXIT_FAILURE)
+			log_error("export: cannot serve %s: %s", config->share, strerror(-ret));
+		if (x && x->epoch)
+			export_close(x);
+		else
+			free(x), free(e);
+		return ret;
+	}
+	*out = x;
+	return 0;
+}
+
+/* The last daemon to leave, with everything drained, leaves a clean map. */
+static void leave_clean(struct export *x)
+{
+	struct epoch *e = x->epoch;
+	int ret = drain_stop(e->drain, DRAIN_TIMEOUT_MS);
+
+	e->drain = NULL;
+	if (x->daemons >= 0 && daemons_lock(x, F_WRLCK) == 0 && ret == 0 && e->map)
+		map_field_set(e->map, MAP_CLEAN, 1);
+	fd_close(x->daemons);
+}
+
+void export_close(struct export *x)
+{
+	if (!x)
+		return;
+	scan_stop(x);
+	if (x->persistent)
+		leave_clean(x);
+	epoch_put(x, x->epoch);
+	ring_close(x->ring);
+	if (x->root_node)
+		cache_put(x->cache, x->root_node);
+	cache_free(x->cache);
+	hostfs_free(x->hostfs);
+	fd_close(x->root);
+	fd_close(x->proc);
+	pthread_mutex_destroy(&x->trouble_lock);
+	pthread_mutex_destroy(&x->epoch_lock);
+	free(x);
+}

@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * hostfs.c - asks the host what an object is.
+ *
+ * A look is statx(2) and name_to_handle_at(2) on the same name. Both must speak of one object: the inode
+ * number in the handle (where the layout is known) and the mount id are compared, and if they differ the
+ * object is opened with O_PATH and both are asked by the descriptor. A mixture that slips through names no
+ * object at all, because every later open compares the whole identity.
+ *
+ * Called from all workers and the scan. `lock` guards the two tables; entries are never changed but for a
+ * btrfs subvolume, which is asked again whenever its root is looked at: its st_dev and root id may be used
+ * anew after it was deleted.
+ */
+#include "export/hostfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "export/hostfs_ids.h"
+
+#ifndef AT_HANDLE_MNT_ID_UNIQUE
+#define AT_HANDLE_MNT_ID_UNIQUE 0x001 /* Linux 6.12 */
+#endif
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x4000U /* Linux 6.8 */
+#endif
+
+/* Bits of a handle type by which the kernel is told to check the subtree and to give directories only. */
+#define HANDLE_SUBTREE_DIR 0x30000
+
+#define BTRFS_SUBVOL_ROOT_INO 256
+#define LOOK_TRIES 8
+
+struct fs_entry {
+	uint64_t dev;
+	enum hostfs_kind kind;
+	bool persistent;
+	uint8_t fsid[HOLDFAST_UUID_LEN];
+	uint8_t subvol[HOLDFAST_UUID_LEN];
+};
+
+struct mount_entry {
+	uint64_t mount;
+	uint64_t attachment;
+};
+
+struct hostfs {
+	bool handles;
+	bool unique_ids; /* the kernel gives mount ids that are never used again */
+	pthread_rwlock_t lock; /* guards the tables and their sizes */
+	struct fs_entry *fs;
+	size_t fs_count;
+	struct mount_entry *mounts;
+	size_t mounts_count;
+	pthread_mutex_t mountinfo_lock; /* guards the three below */
+	int mountinfo;
+	bool has_submounts;
+	bool submounts_known;
+};
+
+struct raw_handle {
+	struct file_handle head;
+	uint8_t bytes[IDENTITY_HANDLE_MAX];
+};
+
+static uint64_t dev_number(const struct statx *stx)
+{
+	return makedev(stx->stx_dev_major, stx->stx_dev_minor);
+}
+
+static uint64_t statx_mount(const struct statx *stx)
+{
+	return stx->stx_mnt_id;
+}
+
+int hostfs_new(bool handles, struct hostfs **out)
+{
+	struct hostfs *h = calloc(1, sizeof(*h));
+	struct raw_handle raw = { .head.handle_bytes = IDENTITY_HANDLE_MAX };
+	uint64_t mount = 0;
+
+	if (!h)
+		return -ENOMEM;
+	h->handles = handles;
+	h->mountinfo = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	if (h->mountinfo < 0)
+		log_debug("cannot open /proc/self/mountinfo: %s", strerror(errno));
+	pthread_rwlock_init(&h->lock, NULL);
+	pthread_mutex_init(&h->mountinfo_lock, NULL);
+
+	/* EINVAL is the old kernel's answer to the flag; anything else comes from behind that check. */
+	h->unique_ids = name_to_handle_at(AT_FDCWD, "/", &raw.head, (int *)(void *)&mount,
+					  AT_HANDLE_MNT_ID_UNIQUE) == 0 || errno != EINVAL;
+	*out = h;
+	return 0;
+}
+
+void hostfs_free(struct hostfs *h)
+{
+	if (!h)
+		return;
+	fd_close(h->mountinfo);
+	pthread_mutex_destroy(&h->mountinfo_lock);
+	pthread_rwlock_destroy(&h->lock);
+	free(h->fs);
+	free(h->mounts);
+	free(h);
+}
+
+/* --- the table of file systems ---------------------------------------------------------------------- */
+
+static struct fs_entry *fs_find(struct hostfs *h, uint64_t dev)
+{
+	for (size_t i = 0; i < h->fs_count; i++)
+		if (h->fs[i].dev == dev)
+			return &h->fs[i];
+	return NULL;
+}
+
+/*
+ * A second mounted file system with the id of another has identical handles for different files. Of the
+ * two the one that came first keeps its handles.
+ */
+static void fs_settle_clone(struct hostfs *h, struct fs_entry *e)
+{
+	for (size_t i = 0; i < h->fs_count; i++) {
+		struct fs_entry *other = &h->fs[i];
+
+		if (!other->persistent || other->dev == e->dev || other->kind != e->kind ||
+		    e->kind == HOSTFS_BTRFS ||
+		    memcmp(other->fsid, e->fsid, sizeof(e->fsid)) != 0)
+			continue;
+		if (!hostfs_dev_mounted(other->dev)) {
+			other->persistent = false;
+			continue;
+		}
+		e->persistent = false;
+		log_warn("share: file systems %u:%u and %u:%u have the same id (one is a copy of the "
+			 "other): the second gets no persistent handles",
+			 major(other->dev), minor(other->dev), major(e->dev), minor(e->dev));
+	}
+}
+
+static int fs_insert(struct hostfs *h, const struct fs_entry *e)
+{
+	struct fs_entry *known = fs_find(h, e->dev);
+
+	if (!known) {
+		struct fs_entry *grown = realloc(h->fs, (h->fs_count + 1) * sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		h->fs = grown;
+		known = &h->fs[h->fs_count++];
+	}
+	*known = *e;
+	fs_settle_clone(h, known);
+	return 0;
+}
+
+/* A descriptor on the file system of the object that ioctl(2) accepts, or -errno. */
+static int fs_open(const struct statx *stx, int dirfd, const char *name, int fd)
+{
+	int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+	char path[32];
+	int opened;
+
+	if (S_ISDIR(stx->stx_mode))
+		flags |= O_DIRECTORY;
+	else if (!S_ISREG(stx->stx_mode))
+		return -ENOTTY;
+	if (fd >= 0) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		opened = open(path, flags & ~O_NOFOLLOW);
+	} else {
+		opened = openat(dirfd, name, flags);
+	}
+	return opened < 0 ? -errno : opened;
+}
+
+/* Asks an open file of the file system who it is. `probe` must be of the device that `stx` tells. */
+static int fs_ask(struct hostfs *h, const struct statx *stx, int probe, struct fs_entry *e)
+{
+	struct statx check;
+
+	memset(e, 0, sizeof(*e));
+	e->dev = dev_number(stx);
+	if (statx(probe, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_INO, &check) < 0)
+		return -errno;
+	if (dev_number(&check) != e->dev)
+		return -EAGAIN;
+	e->kind = hostfs_kind_of(probe);
+	e->persistent = h->handles && e->kind != HOSTFS_OTHER &&
+			hostfs_fsid(probe, e->kind, e->fsid) == 0;
+	if (e->persistent && e->kind == HOSTFS_BTRFS && hostfs_subvol(probe, e->subvol) < 0)
+		e->persistent = false;
+	return 0;
+}
+
+/*
+ * The file system of an object, asked for when its device is new, or when the object is the root of a
+ * subvolume. The object itself is opened only if it is a directory or a regular file, else its directory.
+ */
+static int fs_of(struct hostfs *h, const struct statx *stx, int dirfd, const char *name, int fd,
+		 bool anew, struct fs_entry *out)
+{
+	struct fs_entry *e;
+	CLEANUP_FD int probe = -1;
+	int ret = 0;
+
+	pthread_rwlock_rdlock(&h->lock);
+	e = fs_find(h, dev_number(stx));
+	if (e)
+		*out = *e;
+	pthread_rwlock_unlock(&h->lock);
+	if (e && !anew)
+		return 0;
+
+	probe = fs_open(stx, dirfd, name, fd);
+	if (probe < 0 && dirfd >= 0)
+		probe = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (probe < 0 || fs_ask(h, stx, probe, out) < 0) {
+		/* Cannot be told now: honest about not persisting, and asked again next time. */
+		memset(out, 0, sizeof(*out));
+		out->dev = dev_number(stx);
+		return 0;
+	}
+
+	pthread_rwlock_wrlock(&h->lock);
+	ret = fs_insert(h, out);
+	e = fs_find(h, out->dev);
+	if (e)
+		*out = *e;
+	pthread_rwlock_unlock(&h->lock);
+	return ret;
+}
+
+/* --- the table of mounts ----------------------------------------------------------------------------- */
+
+static int mount_note(struct hostfs *h, uint64_t mount, uint64_t attachment)
+{
+	int ret = 0;
+	size_t i;
+
+	pthread_rwlock_rdlock(&h->lock);
+	for (i = 0; i < h->mounts_count && h->mounts[i].mount != mount; i++)
+		;
+	bool same = i < h->mounts_count && h->mounts[i].attachment == attachment;
+	pthread_rwlock_unlock(&h->lock);
+	if (same)
+		return 0;
+
+	pthread_rwlock_wrlock(&h->lock);
+	for (i = 0; i < h->mounts_count && h->mounts[i].mount != mount; i++)
+		;
+	if (i == h->mounts_count) {
+		struct mount_entry *grown = realloc(h->mounts, (i + 1) * sizeof(*grown));
+
+		if (grown) {
+			h->mounts = grown;
+			h->mounts_count++;
+		} else {
+			ret = -ENOMEM;
+		}
+	}
+	if (!ret)
+		h->mounts[i] = (struct mount_entry){ .mount = mount, .attachment = attachment };
+	pthread_rwlock_unlock(&h->lock);
+	return ret;
+}
+
+static int mount_find(struct hostfs *h, uint64_t mount, uint64_t *attachment)
+{
+	int ret = -EXDEV;
+
+	pthread_rwlock_rdlock(&h->lock);
+	for (size_t i = 0; i < h->mounts_count; i++)
+		if (h->mounts[i].mount == mount) {
+			*attachment = h->mounts[i].attachment;
+			ret = 0;
+			break;
+		}
+	pthread_rwlock_unlock(&h->lock);
+	return ret;
+}
+
+/* --- the look ----------------------------------------------------------------------------------------- */
+
+/* The inode number inside a handle, where the layout is known; false where it is not. */
+static bool handle_ino(enum hostfs_kind kind, const struct raw_handle *raw, uint64_t *ino,
+		       uint32_t *generation)
+{
+	const uint8_t *b = raw->bytes;
+	unsigned len = raw->head.handle_bytes;
+
+	switch (kind) {
+	case HOSTFS_EXT4:
+	case HOSTFS_F2FS:
+		if (raw->head.handle_type != 1 || len != 8)
+			return false;
+		*ino = get_le32(b);
+		*generation = get_le32(b + 4);
+		return true;
+	case HOSTFS_XFS:
+		if (raw->head.handle_type != 0x81 || len != 12)
+			return false;
+		*ino = get_le64(b);
+		*generation = get_le32(b + 8);
+		return true;
+	case HOSTFS_BTRFS:
+		if (len != 20)
+			return false;
+		*ino = get_le64(b);
+		*generation = get_le32(b + 16);
+		return true;
+	case HOSTFS_TMPFS:
+		if (len != 12)
+			return false;
+		*ino = get_le32(b + 4) | (uint64_t)get_le32(b + 8) << 32;
+		*generation = get_le32(b);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int ask_statx(struct hostfs *h, int dirfd, const char *name, int flags, struct statx *stx)
+{
+	unsigned mask = STATX_BASIC_STATS | STATX_BTIME |
+			(h->unique_ids ? STATX_MNT_ID_UNIQUE : STATX_MNT_ID);
+
+	if (statx(dirfd, name, flags | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, mask, stx) < 0)
+		return -errno;
+	return 0;
+}
+
+static int ask_handle(struct hostfs *h, int dirfd, const char *name, int flags,
+		      struct raw_handle *raw, uint64_t *mount)
+{
+	union {
+		uint64_t unique;
+		int plain;
+	} id = { .unique = 0 };
+
+	raw->head.handle_bytes = IDENTITY_HANDLE_MAX;
+	if (h->unique_ids)
+		flags |= AT_HANDLE_MNT_ID_UNIQUE;
+	if (name_to_handle_at(dirfd, name, &raw->head, &id.plain, flags) < 0)
+		return -errno;
+	if (raw->head.handle_bytes == 0 || raw->head.handle_bytes > IDENTITY_HANDLE_MAX)
+		return -EOPNOTSUPP;
+	*mount = h->unique_ids ? id.unique : (uint64_t)id.plain;
+	return 0;
+}
+
+static void looked_identity(const struct fs_entry *fs, const struct raw_handle *raw,
+			    struct looked *out)
+{
+	struct identity *id = &out->id;
+
+	memcpy(id->place.fsid, fs->fsid, sizeof(id->place.fsid));
+	memcpy(id->place.subvol, fs->subvol, sizeof(id->place.subvol));
+	id->place.attachment = out->attachment;
+	id->handle_type = raw->head.handle_type;
+	id->handle_len = (uint8_t)raw->head.handle_bytes;
+	memcpy(id->handle, raw->bytes, raw->head.handle_bytes);
+
+	/* overlayfs shows the birth time of the layer's file, which is another after a copy-up. */
+	id->btime_ns = IDENTITY_BTIME_NONE;
+	if ((out->stx.stx_mask & STATX_BTIME) && fs->kind != HOSTFS_OVERLAY)
+		id->btime_ns = (int64_t)out->stx.stx_btime.tv_sec * 1000000000 +
+			       out->stx.stx_btime.tv_nsec;
+}
+
+/*
+ * One try. `fd` >= 0: by the descriptor; else by (at->fd, name). -EAGAIN: statx and handle spoke of
+ * different objects.
+ */
+static int look_once(struct hostfs *h, struct mint *m, const struct vantage *at, const char *name,
+		     int fd, struct looked *out)
+{
+	int dirfd = fd >= 0 ? fd : at->fd;
+	const char *path = fd >= 0 ? "" : name;
+	int flags = fd >= 0 ? AT_EMPTY_PATH : 0;
+	struct raw_handle raw;
+	struct fs_entry fs;
+	uint64_t mount, ino;
+	uint32_t generation;
+	int ret;
+
+	ret = ask_statx(h, dirfd, path, flags, &out->stx);
+	if (ret < 0)
+		return ret;
+	out->mount = statx_mount(&out->stx);
+	out->dev = dev_number(&out->stx);
+	out->persistent = out->wildcard = out->mount_root = false;
+
+	/* Which attachment? */
+	out->attachment = 0;
+	if (at && out->mount == at->mount) {
+		out->attachment = at->attachment;
+	} else if (at && at->id) {
+		out->mount_root = true;
+		ret = mint_attachment(m, at->id, name, &out->attachment);
+		if (!ret)
+			ret = mount_note(h, out->mount, out->attachment);
+	} else {
+		ret = mount_find(h, out->mount, &out->attachment);
+	}
+	if (ret < 0)
+		return ret;
+
+	/* Which file system? */
+	bool maybe_subvol = S_ISDIR(out->stx.stx_mode) && out->stx.stx_ino == BTRFS_SUBVOL_ROOT_INO;
+
+	ret = fs_of(h, &out->stx, at ? at->fd : -1, name, fd, maybe_subvol, &fs);
+	if (ret < 0)
+		return ret;
+	out->kind = fs.kind;
+	out->subvol_root = maybe_subvol && fs.kind == HOSTFS_BTRFS;
+	if (!fs.persistent)
+		return 0;
+
+	/* Which object? */
+	ret = ask_handle(h, dirfd, path, flags, &raw, &mount);
+	if (ret == -EOPNOTSUPP || ret == -EOVERFLOW)
+		return 0;
+	if (ret < 0)
+		return ret;
+	if (mount != out->mount)
+		return -EAGAIN;
+	if (handle_ino(fs.kind, &raw, &ino, &generation)) {
+		if (ino != out->stx.stx_ino)
+			return -EAGAIN;
+		out->wildcard = fs.kind == HOSTFS_EXT4 && generation == 0;
+	} else if (fd < 0) {
+		return -EAGAIN; /* the layout is unknown: only a descriptor is sure */
+	}
+	looked_identity(&fs, &raw, out);
+	out->persistent = true;
+	return 0;
+}
+
+int hostfs_look_fd(struct hostfs *h, struct mint *m, const struct vantage *at, const char *name,
+		   int fd, struct looked *out)
+{
+	return look_once(h, m, at, name, fd, out);
+}
+
+int hostfs_look(struct hostfs *h, struct mint *m, const struct vantage *at, const char *name,
+		struct looked *out)
+{
+	int ret = look_once(h, m, at, name, -1, out);
+
+	for (int i = 0; ret == -EAGAIN && i < LOOK_TRIES; i++) {
+		CLEANUP_FD int fd = openat(at->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+		if (fd < 0)
+			return -errno;
+		ret = look_once(h, m, at, name, fd, out);
+	}
+	return ret;
+}
+
+int hostfs_look_root(struct hostfs *h, struct mint *m, int fd, struct looked *out)
+{
+	struct statx stx;
+	int ret = ask_statx(h, fd, "", AT_EMPTY_PATH, &stx);
+
+	if (!ret)
+		ret = mount_note(h, statx_mount(&stx), 0);
+	if (!ret)
+		ret = look_once(h, m, NULL, NULL, fd, out);
+	return ret;
+}
+
+/* --- opening by handle ----------------------------------------------------------------------------------- */
+
+static int open_handle(int root, const struct identity *id, int type_bits, int flags)
+{
+	struct raw_handle raw;
+	int fd;
+
+	raw.head.handle_bytes = id->handle_len;
+	raw.head.handle_type = id->handle_type | type_bits;
+	memcpy(raw.bytes, id->handle, id->handle_len);
+	fd = open_by_handle_at(root, &raw.head, flags | O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int hostfs_open_dir(int root, const struct identity *id)
+{
+	return open_handle(root, id, HANDLE_SUBTREE_DIR, O_DIRECTORY);
+}
+
+int hostfs_open_plain(int root, const struct identity *id)
+{
+	return open_handle(root, id, 0, 0);
+}
+
+bool hostfs_can_open_dir(struct hostfs *h, int root)
+{
+	struct raw_handle raw;
+	struct identity id = { .btime_ns = IDENTITY_BTIME_NONE };
+	uint64_t mount;
+
+	if (!h->handles || ask_handle(h, root, "", AT_EMPTY_PATH, &raw, &mount) < 0)
+		return false;
+	id.handle_type = raw.head.handle_type;
+	id.handle_len = (uint8_t)raw.head.handle_bytes;
+	memcpy(id.handle, raw.bytes, id.handle_len);
+
+	CLEANUP_FD int fd = hostfs_open_dir(root, &id);
+
+	return fd >= 0;
+}
+
+/* --- mounts below the share -------------------------------------------------------------------------------- */
+
+bool hostfs_has_submounts(struct hostfs *h, int root)
+{
+	struct pollfd p = { .fd = h->mountinfo, .events = POLLPRI };
+	bool has;
+
+	pthread_mutex_lock(&h->mountinfo_lock);
+	if (h->mountinfo < 0) {
+		has = true; /* cannot be told: assume the costlier case */
+	} else {
+		if (!h->submounts_known || (poll(&p, 1, 0) > 0 && (p.revents & (POLLPRI | POLLERR)))) {
+			h->has_submounts = hostfs_mounts_below(root);
+			h->submounts_known = true;
+		}
+		has = h->has_submounts;
+	}
+	pthread_mutex_unlock(&h->mountinfo_lock);
+	return has;
+}

@@ -1,0 +1,622 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * resolver.c - from a nodeid to an object that lies in the share at this moment.
+ *
+ * First up: from the nodeid through parents, by the cache's names and the map's, to a directory that was found
+ * in its place within the last second, at the latest the root. Then down again: each component is looked at
+ * under its name, and what is seen must have the identity that is expected. A component that is not where
+ * it should be is searched for: by its descriptor's present path, by its further names, as a directory by
+ * handle with the kernel's own check that it lies in the share; and at last by a scan of the share.
+ *
+ * Everything that comes from map, ring or guest only ever proposes; the look decides. Iterative, with a budget of
+ * DEPTH_MAX components, so that a map whose parents form a loop ends. Runs in each worker's thread.
+ */
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "export/core.h"
+
+#define NESTED_MAX 3 /* a further name's parents, and theirs */
+#define FD_TRIES 3
+
+/* One component on the way down. */
+struct step {
+	nodeid_t nodeid;
+	rowid_t rowid;
+	nodeid_t parent;
+	bool named; /* `parent` and `name` are known */
+	bool row;   /* `identity` and what follows come from the map: there was no node */
+	uint8_t type;
+	uint64_t ino;
+	unsigned tweak;
+	struct identity identity;
+	char name[HOLDFAST_NAME_MAX + 1];
+};
+
+/* What one call of the resolver needs to know. */
+struct way {
+	nodeid_t target;
+	struct looked *looked;
+	bool *fresh;
+};
+
+static int climb_and_descend(struct worker *w, struct way *way, struct node **out);
+
+/* --- up ------------------------------------------------------------------------------------------------------ */
+
+static bool node_is_fresh(struct worker *w, struct node *n)
+{
+	if (nodeid_is_root(cache_nodeid(n)) || cache_nameless(w->x->cache, n))
+		return true;
+	return clock_ns() - cache_checked(w->x->cache, n) < CHECK_NS;
+}
+
+static int steps_reserve(struct worker *w, size_t count)
+{
+	size_t room = w->steps_room ? w->steps_room : 32;
+	struct step *grown;
+
+	if (count <= w->steps_room)
+		return 0;
+	while (room < count)
+		room *= 2;
+	grown = realloc(w->steps, room * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	w->steps = grown;
+	w->steps_room = room;
+	return 0;
+}
+
+static void step_from_node(struct worker *w, struct node *n, struct step *s)
+{
+	s->nodeid = cache_nodeid(n);
+	s->rowid = cache_rowid(n);
+	s->type = cache_type(n);
+	s->ino = cache_ino(n);
+	s->tweak = cache_tweak(n);
+	s->row = false;
+	cache_identity(n, &s->identity);
+	s->named = cache_name(w->x->cache, n, &s->parent, s->name);
+}
+
+/* Rows must fit their number: who edits the map can propose nothing that was not minted. */
+static int step_from_map(struct worker *w, nodeid_t id, struct step *s)
+{
+	struct minted minted;
+	struct found found;
+	int ret;
+
+	s->nodeid = id;
+	s->rowid = mint_rowid(w->mint, id);
+	ret = store_find(w, s->rowid, &found);
+	if (ret < 0)
+		return ret;
+	ret = mint_identity(w->mint, &found.row.identity, found.row.ino, found.row.tweak, &minted);
+	if (ret < 0)
+		return ret;
+	if (!rowid_equal(minted.rowid, s->rowid))
+		return -EBADMSG;
+	s->type = found.row.type;
+	s->ino = found.row.ino;
+	s->tweak = found.row.tweak;
+	s->identity = found.row.identity;
+	s->row = true;
+	s->named = found.count > 0;
+	if (s->named) {
+		s->parent = mint_nodeid(w->mint, found.names[0].parent);
+		memcpy(s->name, found.names[0].text, found.names[0].len + 1U);
+	}
+	return 0;
+}
+
+/*
+ * Climbs from `id`, putting each component on the worker's stack from `base` on. *top is one past the
+ * last; *anchor a directory that was found in its place a moment ago. -ENODATA: neither cache nor map knows
+ * `id`. Loops are told by Brent's way.
+ */
+static int climb(struct worker *w, nodeid_t id, size_t base, size_t *top, struct node **anchor)
+{
+	nodeid_t mark = { 0 };
+	size_t limit = 2;
+
+	for (*top = base; *top - base < DEPTH_MAX; (*top)++) {
+		struct node *n = cache_find(w->x->cache, id);
+		struct step *s;
+		int ret;
+
+		if (n && node_is_fresh(w, n)) {
+			*anchor = n;
+			return 0;
+		}
+		if (nodeid_equal(id, mark)) {
+			cache_put(w->x->cache, n);
+			return -ELOOP;
+		}
+		if (*top - base == limit) {
+			mark = id;
+			limit *= 2;
+		}
+		ret = steps_reserve(w, *top + 1);
+		if (ret < 0) {
+			cache_put(w->x->cache, n);
+			return ret;
+		}
+		s = &w->steps[*top];
+		if (n) {
+			step_from_node(w, n, s);
+			if (!s->named && cache_persistent(n)) /* the map may know another name */
+				step_from_map(w, id, s);
+			cache_put(w->x->cache, n);
+		} else {
+			ret = step_from_map(w, id, s);
+			if (ret < 0 && *top > base)
+				break; /* its child has to be found by other means */
+			if (ret < 0)
+				return ret == -ENOENT ? -ENODATA : ret;
+		}
+		if (!s->named) {
+			(*top)++;
+			break;
+		}
+		id = s->parent;
+	}
+	/* No way up to the root: the last component of the stack is to be found without its parent. */
+	if (*top - base >= DEPTH_MAX)
+		return -ELOOP;
+	w->steps[*top - 1].named = false;
+	*anchor = NULL;
+	return 0;
+}
+
+/* --- down: where it should be -------------------------------------------------------------------------------- */
+
+/* Is what was looked at the object of the step? Then its node, checked and named. */
+static int step_settle(struct worker *w, const struct step *s, const struct looked *looked,
+		       struct node *parent, const char *name, int fd, struct node **out)
+{
+	struct cache *c = w->x->cache;
+	struct node *n;
+	int ret;
+
+	if (looked->persistent && !identity_equal(&looked->id, &s->identity))
+		return -ESTALE;
+	ret = entry_node(w, looked, parent, name, fd, &n);
+	if (ret < 0)
+		return ret;
+	if (!nodeid_equal(cache_nodeid(n), s->nodeid)) {
+		cache_put(c, n);
+		return -ESTALE;
+	}
+	if (parent && name) {
+		bool same = cache_has_name(c, n, cache_nodeid(parent), name);
+		bool recorded = s->row || (same && cache_recorded(c, n));
+
+		cache_set_name(c, n, cache_nodeid(parent), name);
+		cache_set_recorded(c, n, recorded);
+	}
+	cache_set_checked(c, n, clock_ns(), looked);
+	*out = n;
+	return 0;
+}
+
+static int step_by_name(struct worker *w, const struct step *s, struct node *parent, const char *name,
+			struct way *way, struct node **out)
+{
+	struct looked *looked = way->looked;
+	struct identity id;
+	struct vantage at;
+	int ret = entry_vantage(w, parent, &id, &at);
+
+	if (!ret)
+		ret = hostfs_look(w->x->hostfs, w->mint, &at, name, looked);
+	if (!ret)
+		ret = step_settle(w, s, looked, parent, name, -1, out);
+	if (!ret) {
+		*way->fresh = nodeid_equal(s->nodeid, way->target);
+		atomic_fetch_add_explicit(&w->x->count.by_name, 1, memory_order_relaxed);
+	}
+	return ret;
+}
+
+/* --- down: where else it may be -------------------------------------------------------------------------------- */
+
+int resolve_fd_path(struct worker *w, int fd, char *path, size_t room)
+{
+	char link[32], root[PATH_MAX], full[PATH_MAX + 16];
+	struct statx stx;
+	ssize_t n, len;
+
+	snprintf(link, sizeof(link), "%d", w->x->root);
+	len = readlinkat(w->x->proc, link, root, sizeof(root) - 1);
+	snprintf(link, sizeof(link), "%d", fd);
+	n = readlinkat(w->x->proc, link, full, sizeof(full) - 1);
+	if (n < 0 || len < 0)
+		return -errno;
+	if ((size_t)n >= sizeof(full) - 1 || (size_t)len >= sizeof(root) - 1)
+		return -ENAMETOOLONG;
+	root[len] = full[n] = '\0';
+	if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_NLINK, &stx) < 0)
+		return -errno;
+	if (stx.stx_nlink == 0)
+		return -ESTALE;
+	if (len == 1)
+		len = 0; /* the share is "/" */
+	if (strncmp(full, root, (size_t)len) != 0 || (full[len] != '/' && full[len] != '\0'))
+		return -EXDEV;
+	if ((size_t)(n - len) >= room)
+		return -ENAMETOOLONG;
+	memcpy(path, full[len] == '/' ? full + len + 1 : full + len, strlen(full + len) + 1 - (full[len] == '/'));
+	return 0;
+}
+
+int resolve_path(struct worker *w, const char *path, struct node **out)
+{
+	struct node *n = cache_find(w->x->cache, NODEID_ROOT);
+
+	while (*path) {
+		char name[HOLDFAST_NAME_MAX + 1];
+		size_t len = strcspn(path, "/");
+		struct looked looked;
+		struct node *child;
+		int ret = -ENAMETOOLONG;
+
+		if (len > 0 && len < sizeof(name)) {
+			memcpy(name, path, len);
+			name[len] = '\0';
+			ret = strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ?
+				      -EINVAL :
+				      entry_look(w, n, name, -1, &looked, &child);
+		}
+		cache_put(w->x->cache, n);
+		if (ret < 0)
+			return ret;
+		n = child;
+		path += len + (path[len] == '/');
+	}
+	*out = n;
+	return 0;
+}
+
+/* An open descriptor of the object tells where it is now: walk there, and see that it is so. */
+static int step_by_fd(struct worker *w, const struct step *s, int fd, struct node **out)
+{
+	char path[PATH_MAX];
+	struct node *n;
+	int ret = resolve_fd_path(w, fd, path, sizeof(path));
+
+	if (!ret)
+		ret = resolve_path(w, path, &n);
+	if (ret < 0)
+		return ret;
+	if (!nodeid_equal(cache_nodeid(n), s->nodeid)) {
+		cache_put(w->x->cache, n);
+		return -EAGAIN; /* moved again meanwhile, or another name was made for it */
+	}
+	atomic_fetch_add_explicit(&w->x->count.by_path, 1, memory_order_relaxed);
+	*out = n;
+	return 0;
+}
+
+/* The host deleted it: the map need not keep it. */
+static void step_gone(struct worker *w, const struct step *s)
+{
+	struct record rec = { .kind = RECORD_GONE, .rowid = s->rowid };
+
+	rec.row.identity = s->identity;
+	rec.row.ino = s->ino;
+	rec.row.type = s->type;
+	rec.row.tweak = (uint8_t)s->tweak;
+	rec.row.name.parent = ROWID_NONE;
+	store_append(w, &rec, 1, store_since(w));
+}
+
+/* With --moved-out=allow: what was once reachable, and has not been deleted, is still open. */
+static int step_outside(struct worker *w, const struct step *s, int fd, struct node **out)
+{
+	struct looked looked;
+	int ret = hostfs_look_fd(w->x->hostfs, w->mint, NULL, NULL, fd, &looked);
+
+	if (ret < 0)
+		return ret;
+	if (looked.stx.stx_nlink == 0)
+		return -ESTALE;
+	looked.id.place.attachment = s->identity.place.attachment;
+	ret = step_settle(w, s, &looked, NULL, NULL, fd, out);
+	if (ret < 0)
+		return ret;
+	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0 || (fd = cache_give_fd(w->x->cache, *out, fd)) < 0) {
+		cache_put(w->x->cache, *out);
+		return -ENFILE;
+	}
+	return 0;
+}
+
+static int step_by_cached_fd(struct worker *w, const struct step *s, struct node **out)
+{
+	struct node *n = cache_find(w->x->cache, s->nodeid);
+	int ret = -ENOENT, fd;
+
+	if (!n)
+		return ret;
+	fd = cache_fd(w->x->cache, n);
+	if (fd >= 0) {
+		for (int i = 0; i < FD_TRIES; i++) {
+			ret = step_by_fd(w, s, fd, out);
+			if (ret != -EAGAIN && ret != -ENOENT)
+				break;
+		}
+		if (ret == -EXDEV && w->x->config.moved_out_allow)
+			ret = step_outside(w, s, fd, out);
+		if (ret == -ESTALE && cache_persistent(n))
+			step_gone(w, s);
+		if (ret == -ESTALE && cache_in_use(w->x->cache, n)) {
+			/* Deleted by the host, and open: it lives on until the guest lets it go. */
+			cache_set_nameless(w->x->cache, n, true);
+			*out = n;
+			return 0;
+		}
+	}
+	cache_put(w->x->cache, n);
+	return ret;
+}
+
+static int step_by_handle(struct worker *w, const struct step *s, struct node **out)
+{
+	struct looked looked;
+	CLEANUP_FD int fd = -1;
+	int ret;
+
+	/* The kernel enters directories that mounts cover: with mounts below, names alone are sure. */
+	if (s->type != DT_DIR || !w->x->can_open_dir || s->identity.place.attachment != 0 ||
+	    hostfs_has_submounts(w->x->hostfs, w->x->root))
+		return -ENOENT;
+	fd = hostfs_open_dir(w->x->root, &s->identity);
+	if (fd < 0)
+		return fd;
+	ret = hostfs_look_fd(w->x->hostfs, w->mint, NULL, NULL, fd, &looked);
+	if (ret < 0)
+		return ret;
+	if (!looked.persistent || !identity_equal(&looked.id, &s->identity) || looked.wildcard)
+		return -ESTALE;
+	ret = step_by_fd(w, s, fd, out);
+	if (ret == 0)
+		atomic_fetch_add_explicit(&w->x->count.by_handle, 1, memory_order_relaxed);
+	return ret;
+}
+
+static int step_by_plain_handle(struct worker *w, const struct step *s, struct node **out)
+{
+	CLEANUP_FD int fd = -1;
+
+	if (!w->x->config.moved_out_allow || s->identity.place.attachment != 0)
+		return -ENOENT;
+	fd = hostfs_open_plain(w->x->root, &s->identity);
+	if (fd < 0)
+		return fd;
+	return step_outside(w, s, fd, out);
+}
+
+/* Further names of the same file; each has parents of its own. */
+static int step_by_other_names(struct worker *w, const struct step *s, struct way *way,
+			       struct node **out)
+{
+	struct found found;
+	int ret = s->type == DT_DIR || w->resolving >= NESTED_MAX ? -ENOENT :
+								     store_find(w, s->rowid, &found);
+	struct way nested = *way;
+
+	if (ret < 0)
+		return -ENOENT;
+	ret = -ENOENT;
+	for (unsigned i = 0; i < found.count && ret != 0; i++) {
+		struct looked looked;
+		struct node *parent;
+		bool fresh = false;
+
+		nested.target = mint_nodeid(w->mint, found.names[i].parent);
+		if (s->named && nodeid_equal(nested.target, s->parent) &&
+		    strcmp(found.names[i].text, s->name) == 0)
+			continue;
+		nested.looked = &looked;
+		nested.fresh = &fresh;
+		ret = climb_and_descend(w, &nested, &parent);
+		if (ret < 0)
+			continue;
+		ret = step_by_name(w, s, parent, found.names[i].text, way, out);
+		cache_put(w->x->cache, parent);
+	}
+	return ret;
+}
+
+/*
+ * A component was not found under its name: all other ways in turn. -ESTALE: surely gone or outside.
+ * -ENOENT: not found by any way.
+ */
+static int step_search(struct worker *w, const struct step *s, struct way *way, struct node **out)
+{
+	int ret = step_by_cached_fd(w, s, out);
+
+	if (ret == 0 || ret == -ESTALE)
+		return ret;
+	if (ret == -EXDEV && !w->x->config.moved_out_allow)
+		return -ESTALE;
+	if (step_by_handle(w, s, out) == 0 || step_by_other_names(w, s, way, out) == 0 ||
+	    step_by_plain_handle(w, s, out) == 0)
+		return 0;
+	return -ENOENT;
+}
+
+/* --- the whole way ---------------------------------------------------------------------------------------------- */
+
+/* Errors that say where an object is not; all others say that we could not look. */
+static bool says_elsewhere(int error)
+{
+	return error == -ENOENT || error == -ENOTDIR || error == -ESTALE || error == -ENAMETOOLONG ||
+	       error == -ELOOP || error == -EXDEV || error == -EOPNOTSUPP;
+}
+
+static int descend(struct worker *w, size_t base, size_t top, struct node *anchor, struct way *way,
+		   struct node **out)
+{
+	struct node *n = anchor;
+	int ret = 0;
+
+	for (size_t i = top; i > base; i--) {
+		struct step s = w->steps[i - 1]; /* nested calls may move the stack */
+		struct node *child = NULL;
+
+		ret = n && s.named ? step_by_name(w, &s, n, s.name, way, &child) : -ENOENT;
+		if (says_elsewhere(ret))
+			ret = step_search(w, &s, way, &child);
+		cache_put(w->x->cache, n);
+		n = ret == 0 ? child : NULL;
+		/* A parent that was not found does not mean that its child cannot be. */
+		if (ret < 0 && (!says_elsewhere(ret) || i == base + 1))
+			return ret;
+	}
+	*out = n;
+	return 0;
+}
+
+static int climb_and_descend(struct worker *w, struct way *way, struct node **out)
+{
+	struct node *anchor = NULL;
+	size_t base, top = 0;
+	int ret;
+
+	base = w->steps_used;
+	w->resolving++;
+	ret = climb(w, way->target, base, &top, &anchor);
+	if (ret == -ELOOP && top > base) {
+		/* A loop: what is asked for has to be found without its parents. */
+		w->steps[base].named = false;
+		top = base + 1;
+		anchor = NULL;
+		ret = 0;
+	}
+	if (!ret) {
+		w->steps_used = top; /* nested calls put theirs behind ours */
+		ret = descend(w, base, top, anchor, way, out);
+	}
+	w->steps_used = base;
+	w->resolving--;
+	return ret;
+}
+
+/* --- answers -------------------------------------------------------------------------------------------------------- */
+
+/* The trouble with an object, begun now or known already. */
+static struct trouble trouble_with(struct worker *w, nodeid_t id, bool over)
+{
+	struct trouble *t = &w->x->troubles[id.v % TROUBLES], got;
+	uint64_t now = clock_ns(), scans = scan_finished(w->x);
+
+	pthread_mutex_lock(&w->x->trouble_lock);
+	if (!nodeid_equal(t->nodeid, id) || now - t->since > 10 * TROUBLE_NS)
+		*t = (struct trouble){ .nodeid = id, .since = now, .scans = scans };
+	got = *t;
+	if (over)
+		t->nodeid.v = 0;
+	pthread_mutex_unlock(&w->x->trouble_lock);
+	return got;
+}
+
+/* "Try again" is said for a bounded time; then it is ESTALE, with a line. */
+static int answer_trouble(struct worker *w, nodeid_t id, int error)
+{
+	struct trouble t = trouble_with(w, id, false);
+
+	if (clock_ns() - t.since <= TROUBLE_NS)
+		return -ENOMEM;
+	trouble_with(w, id, true);
+	log_limited(LOG_LEVEL_WARN, "share: an object could not be reached for a minute (%s): it is called "
+		    "stale now", strerror(-error));
+	return -ESTALE;
+}
+
+static int answer(struct worker *w, const struct way *way, int error)
+{
+	struct counters *count = &w->x->count;
+	int ret = error;
+
+	switch (error) {
+	case 0:
+		return 0;
+	case -EBADMSG:
+		worker_count_forged(w, "a row that is not authentic or of another object");
+		ret = -ESTALE;
+		break;
+	case -ENODATA: /* neither cache nor map knows the nodeid */
+		atomic_fetch_add_explicit(&count->unknown, 1, memory_order_relaxed);
+		ret = atomic_load(&w->x->complete) ? -ESTALE : -ENOMEM;
+		break;
+	case -ESTALE:
+		break;
+	default:
+		ret = answer_trouble(w, way->target, error);
+	}
+	atomic_fetch_add_explicit(ret == -ESTALE ? &count->stale : &count->again, 1,
+				  memory_order_relaxed);
+	return ret;
+}
+
+static int resolve_slowly(struct worker *w, struct way *way, struct node **out)
+{
+	int ret = climb_and_descend(w, way, out);
+
+	if (!says_elsewhere(ret) || ret == -ESTALE)
+		return ret;
+	if (w->scanning)
+		return -ESTALE;
+
+	/* There is a row, and its object is nowhere that we know: only a scan can tell. */
+	ret = scan_consult(w, trouble_with(w, way->target, false).scans);
+	if (ret == 0) {
+		trouble_with(w, way->target, true);
+		ret = climb_and_descend(w, way, out);
+		if (says_elsewhere(ret) || ret == -ENODATA)
+			ret = -ESTALE;
+	}
+	return ret;
+}
+
+int resolve(struct worker *w, nodeid_t id, struct node **out, struct looked *looked, bool *fresh)
+{
+	struct export *x = w->x;
+	struct looked own_looked;
+	bool own_fresh;
+	struct way way = { .target = id,
+			   .looked = looked ? looked : &own_looked,
+			   .fresh = fresh ? fresh : &own_fresh };
+	struct node *n = cache_find(x->cache, id);
+	int ret;
+
+	*way.fresh = false;
+	atomic_fetch_add_explicit(&x->count.lookups, 1, memory_order_relaxed);
+	if (n && node_is_fresh(w, n)) {
+		atomic_fetch_add_explicit(&x->count.hits, 1, memory_order_relaxed);
+		*out = n;
+		return 0;
+	}
+	cache_put(x->cache, n);
+	if (id.v == 0)
+		return answer(w, &way, -ENODATA);
+	ret = answer(w, &way, resolve_slowly(w, &way, out));
+	if (ret == -ESTALE) {
+		/* Whoever holds it open goes on by the open file; nobody finds it any more. */
+		n = cache_find(x->cache, id);
+		if (n && !cache_nameless(x->cache, n) && !nodeid_is_root(id))
+			cache_drop(x->cache, n);
+		cache_put(x->cache, n);
+	}
+	return ret;
+}

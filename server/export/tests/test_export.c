@@ -1,0 +1,688 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_export.c - the core as a whole, without FUSE: an export of a scratch directory is opened, used, closed and
+ * opened again, while a "host" changes what lies below. Needs a file system whose handles persist in
+ * the current directory; tests of what the host must allow are skipped by name where it does not.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "export/core.h"
+
+struct fixture {
+	char dir[64], share[80], state[80], outside[80];
+	int statedir;
+	struct export_config config;
+	struct export *x;
+	struct worker *w;
+};
+
+static void start(struct fixture *f)
+{
+	int code;
+
+	assert_int_equal(export_open(&f->config, &f->x, &code), 0);
+	assert_int_equal(worker_new(f->x, &f->w), 0);
+}
+
+static void stop(struct fixture *f)
+{
+	worker_free(f->w);
+	export_close(f->x);
+	f->w = NULL;
+	f->x = NULL;
+}
+
+static void restart(struct fixture *f)
+{
+	stop(f);
+	start(f);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	log_init(LOG_LEVEL_OFF, false);
+	strcpy(f->dir, "test-export.XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	snprintf(f->share, sizeof(f->share), "%s/share", f->dir);
+	snprintf(f->state, sizeof(f->state), "%s/state", f->dir);
+	snprintf(f->outside, sizeof(f->outside), "%s/outside", f->dir);
+	mkdir(f->share, 0755);
+	mkdir(f->state, 0700);
+	mkdir(f->outside, 0755);
+	f->statedir = open(f->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	f->config = (struct export_config){
+		.share = f->share,
+		.statedir = f->statedir,
+		.statepath = f->state,
+		.rundir = f->statedir,
+		.handles = HANDLES_PREFER,
+		.max_nodes = 10000,
+		.max_fds = 100,
+	};
+	start(f);
+	*state = f;
+	return 0;
+}
+
+static int rm_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	if (f->x)
+		stop(f);
+	close(f->statedir);
+	nftw(f->dir, rm_one, 16, FTW_DEPTH | FTW_PHYS);
+	free(f);
+	return 0;
+}
+
+/* --- the host's hand --------------------------------------------------------------------------------------------- */
+
+static const char *path_in(const struct fixture *f, const char *name)
+{
+	static char path[4][256];
+	static unsigned next;
+	char *p = path[next++ % 4];
+
+	snprintf(p, sizeof(path[0]), "%s/%s", f->share, name);
+	return p;
+}
+
+static void make_file(const struct fixture *f, const char *name)
+{
+	int fd = open(path_in(f, name), O_WRONLY | O_CREAT | O_EXCL, 0644);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, name, strlen(name)), (ssize_t)strlen(name));
+	close(fd);
+}
+
+static ino_t host_ino(const struct fixture *f, const char *name)
+{
+	struct stat st;
+
+	assert_int_equal(lstat(path_in(f, name), &st), 0);
+	return st.st_ino;
+}
+
+/* --- the guest's hand ----------------------------------------------------------------------------------------------- */
+
+static struct entry look_up(struct fixture *f, nodeid_t parent, const char *name)
+{
+	struct entry e;
+	struct node *n;
+
+	assert_int_equal(node_get(f->w, parent, &n), 0);
+	assert_int_equal(export_lookup(f->w, n, name, &e), 0);
+	node_put(f->w, n);
+	return e;
+}
+
+static struct entry look_up_path(struct fixture *f, const char *path)
+{
+	struct entry e = { .nodeid = NODEID_ROOT };
+	char copy[256], *rest = copy, *name;
+
+	snprintf(copy, sizeof(copy), "%s", path);
+	while ((name = strsep(&rest, "/")))
+		e = look_up(f, e.nodeid, name);
+	return e;
+}
+
+/* What a decode does: 0 and the inode number, or the error. "Try again" is tried again. */
+static int decode(struct fixture *f, struct entry handle, ino_t *ino)
+{
+	struct entry e;
+	int ret;
+
+	for (int i = 0; i < 100; i++) {
+		ret = export_lookup_self(f->w, handle.nodeid, &e);
+		if (ret != -ENOMEM)
+			break;
+		usleep(50000);
+	}
+	if (ret < 0)
+		return ret;
+	if (e.generation.v != handle.generation.v)
+		return -ESTALE; /* as the guest's kernel does */
+	*ino = e.stx.stx_ino;
+	return 0;
+}
+
+static void opens(struct fixture *f, struct entry handle, ino_t ino)
+{
+	ino_t got = 0;
+
+	assert_int_equal(decode(f, handle, &got), 0);
+	assert_int_equal(got, ino);
+}
+
+static void is_stale(struct fixture *f, struct entry handle)
+{
+	ino_t got = 0;
+
+	assert_int_equal(decode(f, handle, &got), -ESTALE);
+}
+
+static struct node *hold(struct fixture *f, nodeid_t id)
+{
+	struct node *n;
+
+	assert_int_equal(node_get(f->w, id, &n), 0);
+	return n;
+}
+
+/* --- the tests -------------------------------------------------------------------------------------------------------- */
+
+static void test_a_handle_opens_the_same_object_after_a_restart(void **state)
+{
+	struct fixture *f = *state;
+	struct entry file, dir, deep;
+
+	make_file(f, "a");
+	mkdir(path_in(f, "d"), 0755);
+	mkdir(path_in(f, "d/e"), 0755);
+	make_file(f, "d/e/b");
+	assert_int_equal(symlink("nowhere", path_in(f, "l")), 0);
+	file = look_up_path(f, "a");
+	dir = look_up_path(f, "d");
+	deep = look_up_path(f, "d/e/b");
+	struct entry link = look_up_path(f, "l");
+
+	for (int i = 0; i < 3; i++) {
+		opens(f, deep, host_ino(f, "d/e/b"));
+		opens(f, dir, host_ino(f, "d"));
+		opens(f, file, host_ino(f, "a"));
+		opens(f, link, host_ino(f, "l"));
+		restart(f);
+	}
+}
+
+static void test_numbers_are_the_same_in_every_run(void **state)
+{
+	struct fixture *f = *state;
+	struct entry before, after;
+
+	make_file(f, "a");
+	before = look_up_path(f, "a");
+	restart(f);
+	after = look_up_path(f, "a");
+	assert_true(nodeid_equal(before.nodeid, after.nodeid));
+	assert_int_equal(before.generation.v, after.generation.v);
+}
+
+static void test_an_undrained_record_survives_the_daemon(void **state)
+{
+	struct fixture *f = *state;
+	struct entry e;
+	struct export *other;
+	struct worker *w = f->w;
+	int code;
+
+	/* A second daemon of the export finds at once what the first has told nobody but the ring. */
+	assert_int_equal(export_open(&f->config, &other, &code), 0);
+	make_file(f, "a");
+	e = look_up_path(f, "a");
+	assert_int_equal(worker_new(other, &f->w), 0);
+	opens(f, e, host_ino(f, "a"));
+	worker_free(f->w);
+	f->w = w;
+	export_close(other);
+}
+
+static void test_a_deleted_objects_handle_is_stale_for_good(void **state)
+{
+	struct fixture *f = *state;
+	struct entry by_guest, by_host;
+	struct node *root = hold(f, NODEID_ROOT);
+
+	make_file(f, "g");
+	make_file(f, "h");
+	by_guest = look_up_path(f, "g");
+	by_host = look_up_path(f, "h");
+	assert_int_equal(export_unlink(f->w, root, "g", 0), 0);
+	export_forget(f->w, by_guest.nodeid, 1);
+	assert_int_equal(unlink(path_in(f, "h")), 0);
+	node_put(f->w, root);
+	for (int i = 0; i < 20; i++) { /* the inode numbers come back at once */
+		char name[16];
+
+		snprintf(name, sizeof(name), "n%d", i);
+		make_file(f, name);
+		look_up_path(f, name);
+	}
+	is_stale(f, by_guest);
+	is_stale(f, by_host);
+	restart(f);
+	is_stale(f, by_guest);
+	is_stale(f, by_host);
+}
+
+static void test_an_unlinked_object_lives_until_forget(void **state)
+{
+	struct fixture *f = *state;
+	struct node *root = hold(f, NODEID_ROOT);
+	struct entry e;
+	struct node *n;
+	struct statx stx;
+
+	make_file(f, "a");
+	e = look_up_path(f, "a");
+	assert_int_equal(export_unlink(f->w, root, "a", 0), 0);
+	n = hold(f, e.nodeid);
+	assert_int_equal(export_getattr(f->w, n, -1, STATX_BASIC_STATS, &stx), 0);
+	assert_int_equal(stx.stx_nlink, 0);
+	node_put(f->w, n);
+	export_forget(f->w, e.nodeid, 1);
+	is_stale(f, e);
+	node_put(f->w, root);
+}
+
+static void test_renames_by_the_guest_keep_the_handle(void **state)
+{
+	struct fixture *f = *state;
+	struct node *root = hold(f, NODEID_ROOT), *d;
+	struct entry a, b, dir;
+
+	make_file(f, "a");
+	make_file(f, "b");
+	mkdir(path_in(f, "d"), 0755);
+	a = look_up_path(f, "a");
+	b = look_up_path(f, "b");
+	dir = look_up_path(f, "d");
+	d = hold(f, dir.nodeid);
+	assert_int_equal(export_rename(f->w, root, "a", d, "x", 0), 0);
+	assert_int_equal(export_rename(f->w, root, "b", d, "x", RENAME_EXCHANGE), 0);
+	node_put(f->w, d);
+	node_put(f->w, root);
+	for (int i = 0; i < 2; i++) {
+		opens(f, b, host_ino(f, "d/x"));
+		opens(f, a, host_ino(f, "b"));
+		restart(f);
+	}
+	root = hold(f, NODEID_ROOT);
+	d = hold(f, dir.nodeid);
+	assert_int_equal(export_rename(f->w, root, "b", d, "x", 0), 0);
+	node_put(f->w, d);
+	node_put(f->w, root);
+	restart(f);
+	opens(f, a, host_ino(f, "d/x"));
+	is_stale(f, b);
+}
+
+static void test_a_moved_directory_takes_its_tree_along(void **state)
+{
+	struct fixture *f = *state;
+	struct entry deep;
+
+	mkdir(path_in(f, "a"), 0755);
+	mkdir(path_in(f, "a/b"), 0755);
+	mkdir(path_in(f, "z"), 0755);
+	make_file(f, "a/b/c");
+	deep = look_up_path(f, "a/b/c");
+	assert_int_equal(rename(path_in(f, "a"), path_in(f, "z/moved")), 0); /* by the host, behind us */
+	opens(f, deep, host_ino(f, "z/moved/b/c"));
+	stop(f);
+	assert_int_equal(rename(path_in(f, "z/moved/b"), path_in(f, "b2")), 0); /* with no daemon running */
+	start(f);
+	opens(f, deep, host_ino(f, "b2/c"));
+}
+
+static void test_a_file_renamed_by_the_host_is_found_by_a_scan(void **state)
+{
+	struct fixture *f = *state;
+	struct entry e;
+
+	mkdir(path_in(f, "d"), 0755);
+	make_file(f, "a");
+	e = look_up_path(f, "a");
+	stop(f);
+	assert_int_equal(rename(path_in(f, "a"), path_in(f, "d/b")), 0);
+	make_file(f, "a"); /* and another takes its name */
+	start(f);
+	opens(f, e, host_ino(f, "d/b"));
+}
+
+static void test_what_is_moved_out_goes_stale(void **state)
+{
+	struct fixture *f = *state;
+	struct entry file, dir, below;
+	char to[128];
+
+	mkdir(path_in(f, "d"), 0755);
+	make_file(f, "a");
+	make_file(f, "d/b");
+	file = look_up_path(f, "a");
+	dir = look_up_path(f, "d");
+	below = look_up_path(f, "d/b");
+	snprintf(to, sizeof(to), "%s/a", f->outside);
+	assert_int_equal(rename(path_in(f, "a"), to), 0);
+	snprintf(to, sizeof(to), "%s/d", f->outside);
+	assert_int_equal(rename(path_in(f, "d"), to), 0);
+	usleep(1000000);
+	is_stale(f, below);
+	is_stale(f, file);
+	is_stale(f, dir);
+	assert_int_equal(rename(to, path_in(f, "d")), 0); /* and back: the same objects */
+	opens(f, look_up_path(f, "d"), host_ino(f, "d"));
+	look_up_path(f, "d/b");
+	opens(f, dir, host_ino(f, "d"));
+	opens(f, below, host_ino(f, "d/b"));
+}
+
+static void test_a_hard_link_outlives_its_first_name(void **state)
+{
+	struct fixture *f = *state;
+	struct node *root, *n;
+	struct entry e, l;
+
+	make_file(f, "a");
+	e = look_up_path(f, "a");
+	root = hold(f, NODEID_ROOT);
+	n = hold(f, e.nodeid);
+	assert_int_equal(export_link(f->w, n, root, "b", &l), 0);
+	assert_true(nodeid_equal(e.nodeid, l.nodeid));
+	assert_int_equal(export_unlink(f->w, root, "a", 0), 0);
+	node_put(f->w, n);
+	node_put(f->w, root);
+	opens(f, e, host_ino(f, "b"));
+	restart(f);
+	opens(f, e, host_ino(f, "b"));
+
+	/* Both names known, and the host takes the one that was seen last. */
+	assert_int_equal(link(path_in(f, "b"), path_in(f, "c")), 0);
+	look_up_path(f, "b");
+	look_up_path(f, "c");
+	stop(f);
+	assert_int_equal(unlink(path_in(f, "c")), 0);
+	start(f);
+	opens(f, e, host_ino(f, "b"));
+}
+
+static void test_forged_nodeids_are_stale(void **state)
+{
+	struct fixture *f = *state;
+	struct entry e, forged;
+
+	make_file(f, "a");
+	e = look_up_path(f, "a");
+	for (unsigned i = 0; i < 64; i++) {
+		forged = e;
+		forged.nodeid.v ^= 1ULL << i;
+		is_stale(f, forged);
+	}
+	forged.nodeid.v = 0;
+	is_stale(f, forged);
+	forged.nodeid.v = UINT64_MAX;
+	is_stale(f, forged);
+	opens(f, e, host_ino(f, "a"));
+}
+
+/* SQL on the map, with no daemon running. */
+static void edit_map(struct fixture *f, const char *sql)
+{
+	char path[128];
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/%s", f->state, MAP_FILE);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_close(db);
+}
+
+static void test_swapped_rows_open_nothing_else(void **state)
+{
+	struct fixture *f = *state;
+	struct entry a, b;
+	ino_t ino;
+
+	make_file(f, "a");
+	make_file(f, "b");
+	a = look_up_path(f, "a");
+	b = look_up_path(f, "b");
+	stop(f);
+	edit_map(f, "CREATE TEMP TABLE t AS SELECT id, sealed FROM node;"
+		    "UPDATE node SET sealed = (SELECT sealed FROM t WHERE t.id <> node.id);");
+	start(f);
+	assert_int_equal(decode(f, a, &ino), -ESTALE);
+	assert_int_equal(decode(f, b, &ino), -ESTALE);
+	look_up_path(f, "a"); /* and a look mends it */
+	opens(f, a, host_ino(f, "a"));
+}
+
+static void test_a_lost_map_is_rebuilt(void **state)
+{
+	struct fixture *f = *state;
+	struct entry e[50], dir;
+	char name[32], path[128];
+	ino_t inos[50];
+
+	mkdir(path_in(f, "d"), 0755);
+	dir = look_up_path(f, "d");
+	for (int i = 0; i < 50; i++) {
+		snprintf(name, sizeof(name), "d/f%d", i);
+		make_file(f, name);
+		e[i] = look_up_path(f, name);
+		inos[i] = host_ino(f, name);
+	}
+	stop(f);
+	snprintf(path, sizeof(path), "%s/%s", f->state, MAP_FILE);
+	assert_int_equal(unlink(path), 0);
+	start(f);
+	for (int i = 0; i < 50; i++)
+		opens(f, e[i], inos[i]);
+	opens(f, dir, host_ino(f, "d"));
+}
+
+static void test_a_lost_key_is_refused(void **state)
+{
+	struct fixture *f = *state;
+	char path[128];
+	int code = 0;
+
+	stop(f);
+	snprintf(path, sizeof(path), "%s/%s", f->state, KEY_FILE);
+	assert_int_equal(unlink(path), 0);
+	assert_true(export_open(&f->config, &f->x, &code) < 0);
+	f->x = NULL;
+	assert_int_equal(code, 5);
+}
+
+static void test_revoke_makes_all_but_the_root_stale_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct entry e, again, root = { .nodeid = NODEID_ROOT };
+	struct keyring *k, *raised;
+	ino_t ino;
+
+	make_file(f, "a");
+	e = look_up_path(f, "a");
+	assert_int_equal(keyring_load(f->statedir, KEY_FILE, &k), 0);
+	assert_int_equal(keyring_copy(k, &raised), 0);
+	assert_int_equal(keyring_raise(raised), 0);
+	assert_int_equal(keyring_store(raised, f->statedir, KEY_FILE, false), 0);
+	ring_shared_set(f->x->ring, RING_ROOT_GENERATION, keyring_root_generation(raised));
+	keyring_free(k);
+	keyring_free(raised);
+	worker_begin(f->w);
+	assert_int_equal(decode(f, e, &ino), -ESTALE);
+	opens(f, root, host_ino(f, "."));
+	again = look_up_path(f, "a");
+	assert_false(nodeid_equal(e.nodeid, again.nodeid));
+	restart(f);
+	opens(f, again, host_ino(f, "a"));
+	assert_int_equal(decode(f, e, &ino), -ESTALE);
+}
+
+static void test_the_cache_stays_within_its_caps(void **state)
+{
+	struct fixture *f = *state;
+	struct export_stats stats;
+	struct entry e[600];
+	char name[32];
+
+	stop(f);
+	f->config.max_nodes = 300;
+	f->config.max_fds = 32;
+	start(f);
+	for (int i = 0; i < 600; i++) {
+		snprintf(name, sizeof(name), "d%d", i);
+		mkdir(path_in(f, name), 0755);
+		e[i] = look_up_path(f, name);
+		snprintf(name, sizeof(name), "d%d/f", i);
+		make_file(f, name);
+		e[i] = look_up_path(f, name);
+	}
+	export_stats(f->x, &stats);
+	assert_true(stats.nodes <= 300);
+	assert_true(stats.fds <= 32);
+	for (int i = 0; i < 600; i++) {
+		snprintf(name, sizeof(name), "d%d/f", i);
+		opens(f, e[i], host_ino(f, name));
+	}
+	export_stats(f->x, &stats);
+	assert_true(stats.nodes <= 300);
+	assert_true(stats.fds <= 32);
+}
+
+static void test_a_clash_keeps_both_objects_apart(void **state)
+{
+	struct fixture *f = *state;
+	struct entry a, b;
+	struct node *root;
+
+	stop(f);
+	setenv(MINT_TEST_ENV, "0", 1);
+	start(f);
+	/* The inode numbers must fall into one bucket of 256: files made one after the other do. */
+	make_file(f, "a");
+	make_file(f, "b");
+	if (host_ino(f, "a") >> 8 != host_ino(f, "b") >> 8) {
+		unsetenv(MINT_TEST_ENV);
+		skip();
+	}
+	a = look_up_path(f, "a");
+	b = look_up_path(f, "b");
+	assert_false(nodeid_equal(a.nodeid, b.nodeid));
+	for (int i = 0; i < 2; i++) {
+		opens(f, a, host_ino(f, "a"));
+		opens(f, b, host_ino(f, "b"));
+		restart(f);
+	}
+	root = hold(f, NODEID_ROOT);
+	assert_int_equal(export_unlink(f->w, root, "a", 0), 0);
+	node_put(f->w, root);
+	export_forget(f->w, a.nodeid, 100);
+	restart(f);
+	opens(f, b, host_ino(f, "b"));
+	assert_true(nodeid_equal(look_up_path(f, "b").nodeid, b.nodeid));
+	make_file(f, "c");
+	assert_false(nodeid_equal(look_up_path(f, "c").nodeid, a.nodeid));
+	is_stale(f, a);
+	unsetenv(MINT_TEST_ENV);
+}
+
+static void test_without_handles_nodes_are_honest(void **state)
+{
+	struct fixture *f = *state;
+	struct entry e;
+	struct node *n;
+	uint8_t sealed[128];
+	ino_t ino;
+
+	stop(f);
+	f->config.handles = HANDLES_NEVER;
+	start(f);
+	make_file(f, "a");
+	e = look_up_path(f, "a");
+	opens(f, e, host_ino(f, "a"));
+	n = hold(f, e.nodeid);
+	assert_false(node_persistent(n));
+	assert_int_equal(node_sealed_handle(f->w, n, sealed, sizeof(sealed)), -ENODATA);
+	node_put(f->w, n);
+	restart(f);
+	look_up_path(f, "a");
+	assert_int_equal(decode(f, e, &ino), -ESTALE);
+}
+
+static void test_the_sealed_handle_is_equal_and_small(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t one[128], two[128];
+	struct export_inspection seen;
+	struct entry e;
+	struct node *n;
+	ssize_t len;
+
+	make_file(f, "a");
+	e = look_up_path(f, "a");
+	n = hold(f, e.nodeid);
+	len = node_sealed_handle(f->w, n, one, sizeof(one));
+	assert_in_range(len, 18, 128);
+	node_put(f->w, n);
+	restart(f);
+	n = hold(f, e.nodeid);
+	assert_int_equal(node_sealed_handle(f->w, n, two, sizeof(two)), len);
+	assert_memory_equal(one, two, (size_t)len);
+	node_put(f->w, n);
+	assert_int_equal(export_inspect_sealed(f->w, one, (size_t)len, &seen), 0);
+	assert_true(seen.known);
+	assert_true(nodeid_equal(seen.nodeid, e.nodeid));
+	assert_string_equal(seen.path, "a");
+	one[len - 1] ^= 1;
+	assert_int_equal(export_inspect_sealed(f->w, one, (size_t)len, &seen), 0);
+	assert_false(seen.known);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		T(test_a_handle_opens_the_same_object_after_a_restart),
+		T(test_numbers_are_the_same_in_every_run),
+		T(test_an_undrained_record_survives_the_daemon),
+		T(test_a_deleted_objects_handle_is_stale_for_good),
+		T(test_an_unlinked_object_lives_until_forget),
+		T(test_renames_by_the_guest_keep_the_handle),
+		T(test_a_moved_directory_takes_its_tree_along),
+		T(test_a_file_renamed_by_the_host_is_found_by_a_scan),
+		T(test_what_is_moved_out_goes_stale),
+		T(test_a_hard_link_outlives_its_first_name),
+		T(test_forged_nodeids_are_stale),
+		T(test_swapped_rows_open_nothing_else),
+		T(test_a_lost_map_is_rebuilt),
+		T(test_a_lost_key_is_refused),
+		T(test_revoke_makes_all_but_the_root_stale_at_once),
+		T(test_the_cache_stays_within_its_caps),
+		T(test_a_clash_keeps_both_objects_apart),
+		T(test_without_handles_nodes_are_honest),
+		T(test_the_sealed_handle_is_equal_and_small),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

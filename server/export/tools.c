@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * tools.c - what status, rebuild and inspect ask of an export.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "export/core.h"
+
+static uint64_t count_of(const atomic_uint_fast64_t *counter)
+{
+	return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void stats_persistent(struct export *x, struct epoch *e, struct export_stats *out)
+{
+	struct drain_stats d = { 0 };
+
+	if (e->drain)
+		drain_stats(e->drain, &d);
+	out->drained = d.drained;
+	out->map_error = d.last_error;
+	out->undrained_bytes = ring_tail(x->ring) - ring_drained(x->ring);
+	out->clashes = ring_shared_get(x->ring, RING_CLASHES);
+	out->scans = ring_shared_get(x->ring, RING_SCANS);
+	out->scanning = ring_shared_get(x->ring, RING_SCANNING) != 0;
+	out->scanned = count_of(&x->scan.objects);
+}
+
+void export_stats(struct export *x, struct export_stats *out)
+{
+	struct cache_stats cache;
+
+	memset(out, 0, sizeof(*out));
+	cache_stats(x->cache, &cache);
+	out->nodes = cache.nodes;
+	out->max_nodes = cache.max_nodes;
+	out->fds = cache.fds;
+	out->max_fds = cache.max_fds;
+	out->pinned = cache.pinned;
+	out->persistent = x->persistent;
+	snprintf(out->fs_type, sizeof(out->fs_type), "%s", hostfs_kind_name(x->root_look.kind));
+	snprintf(out->ways, sizeof(out->ways), "%s%s",
+		 x->persistent ? "cached, by name" : "none that persists",
+		 x->can_open_dir ? ", directory by handle" : "");
+	out->lookups = count_of(&x->count.lookups);
+	out->hits = count_of(&x->count.hits);
+	out->resolved_by_name = count_of(&x->count.by_name);
+	out->resolved_by_handle = count_of(&x->count.by_handle);
+	out->resolved_by_path = count_of(&x->count.by_path);
+	out->stale = count_of(&x->count.stale);
+	out->again = count_of(&x->count.again);
+	out->unknown = count_of(&x->count.unknown);
+	out->forged = count_of(&x->count.forged);
+	out->complete = atomic_load(&x->complete);
+
+	/* The epoch cannot be left while its lock is held. */
+	pthread_mutex_lock(&x->epoch_lock);
+	memcpy(out->uuid, keyring_uuid(x->epoch->keyring), sizeof(out->uuid));
+	out->root_generation = x->epoch->root_generation;
+	if (x->persistent)
+		stats_persistent(x, x->epoch, out);
+	pthread_mutex_unlock(&x->epoch_lock);
+}
+
+int export_rebuild(struct export *x, export_progress_fn *progress, void *arg)
+{
+	struct worker *w;
+	int ret;
+
+	if (!x->persistent)
+		return -EOPNOTSUPP;
+	ret = worker_new(x, &w);
+	if (ret < 0)
+		return ret;
+	ret = scan_run(w, progress, arg);
+	worker_free(w);
+	return ret;
+}
+
+/* Where is it now? */
+static void inspect_path(struct worker *w, struct export_inspection *out)
+{
+	struct node *n;
+	int ret = resolve(w, out->nodeid, &n, NULL, NULL), fd;
+
+	if (!ret) {
+		fd = node_fd(w, n);
+		ret = fd < 0 ? fd : resolve_fd_path(w, fd, out->path, sizeof(out->path));
+		cache_put(w->x->cache, n);
+	}
+	out->resolve_error = ret;
+}
+
+int export_inspect_nodeid(struct worker *w, nodeid_t id, struct export_inspection *out)
+{
+	struct minted minted;
+	struct found found;
+	int ret;
+
+	memset(out, 0, sizeof(*out));
+	out->nodeid = id;
+	if (nodeid_is_root(id)) {
+		out->known = true;
+		return 0;
+	}
+	ret = store_find(w, mint_rowid(w->mint, id), &found);
+	if (ret == 0) {
+		ret = mint_identity(w->mint, &found.row.identity, found.row.ino, found.row.tweak, &minted);
+		if (!ret && !nodeid_equal(minted.nodeid, id))
+			ret = -EBADMSG;
+	}
+	if (ret < 0) {
+		out->resolve_error = -ESTALE;
+		return ret == -ENOENT || ret == -EBADMSG ? 0 : ret;
+	}
+	out->known = true;
+	out->generation = minted.generation;
+	out->row = found.row;
+	inspect_path(w, out);
+	return 0;
+}
+
+struct search {
+	const struct identity *id;
+	rowid_t rowid;
+	bool found;
+};
+
+static bool search_row(void *arg, rowid_t rowid, bool authentic, const struct row *row)
+{
+	struct search *s = arg;
+
+	s->found = authentic && identity_equal(&row->identity, s->id);
+	s->rowid = rowid;
+	return !s->found;
+}
+
+/* A sealed handle holds no inode number, so its row is searched for: a tool may take its time. */
+static int inspect_identity(struct worker *w, const struct identity *id, struct export_inspection *out)
+{
+	struct search s = { .id = id };
+	uint64_t position;
+	int64_t shown;
+	int ret;
+
+	if (!w->reader)
+		return 0;
+	ring_wake(w->x->ring);
+	ring_wait_drained(w->x->ring, ring_tail(w->x->ring), 2000);
+	ret = map_reader_snapshot(w->reader, w->x->ring, 0, true, &position);
+	if (ret < 0)
+		return ret;
+	shown = map_walk(w->reader, ROWID_NONE, search_row, &s);
+	if (shown < 0)
+		return (int)shown;
+	return s.found ? export_inspect_nodeid(w, mint_nodeid(w->mint, s.rowid), out) : 0;
+}
+
+int export_inspect_sealed(struct worker *w, const uint8_t *sealed, size_t len,
+			  struct export_inspection *out)
+{
+	struct identity id;
+	int ret = envelope_open_handle(w->envelope, sealed, len, &id);
+
+	memset(out, 0, sizeof(*out));
+	out->resolve_error = -ESTALE;
+	if (ret == -EBADMSG) {
+		worker_count_forged(w, "a sealed handle that is not authentic");
+		return 0;
+	}
+	if (ret < 0)
+		return ret;
+	out->known = true;
+	out->row.identity = id;
+	return inspect_identity(w, &id, out);
+}

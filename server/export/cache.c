@@ -34,10 +34,9 @@ struct node {
 	uint8_t type; /* DT_* */
 	uint8_t tweak;
 	uint8_t kind; /* enum hostfs_kind */
-	bool persistent, wildcard, submount;
+	bool persistent, anonymous, wildcard, submount;
 	/* guarded by the shard's lock */
 	bool nameless, recorded, touched, dead;
-	bool partial;	  /* `lookups` may lack some: the node was evicted and came back */
 	int fd;		  /* O_PATH, or -1 */
 	unsigned refs;
 	size_t slot;	  /* in the shard's clock */
@@ -148,6 +147,11 @@ static bool node_pinned(const struct node *n)
 	       ((n->nameless || !n->persistent) && n->lookups > 0);
 }
 
+static bool fd_pinned(const struct node *n)
+{
+	return n->refs > 0 || nodeid_is_root(n->nodeid) || n->nameless || n->anonymous;
+}
+
 static struct node *shard_find(struct shard *s, nodeid_t id)
 {
 	for (struct node *n = *bucket_of(s, id); n; n = n->next)
@@ -203,7 +207,7 @@ static bool shard_evict(struct shard *s, struct node **victim)
 
 		s->hand = s->hand + 1 < s->count ? s->hand + 1 : 0;
 		n = s->clock[s->hand];
-		/* nodes of by_inode are unlinked by cache_forget() and cache_put() alone */
+		/* those that do not persist are taken out by cache_forget() and cache_put() alone */
 		if (node_pinned(n) || !n->persistent)
 			continue;
 		if (n->touched) {
@@ -225,7 +229,7 @@ static bool shard_evict_fd(struct cache *c, struct shard *s)
 
 		s->fd_hand = s->fd_hand + 1 < s->count ? s->fd_hand + 1 : 0;
 		n = s->clock[s->fd_hand];
-		if (n->fd < 0 || node_pinned(n))
+		if (n->fd < 0 || fd_pinned(n))
 			continue;
 		if (n->touched && steps < s->count) {
 			n->touched = false;
@@ -295,9 +299,9 @@ static struct node *node_make(const struct node_spec *spec)
 	n->type = (uint8_t)IFTODT(spec->looked->stx.stx_mode);
 	n->kind = (uint8_t)spec->looked->kind;
 	n->persistent = spec->looked->persistent;
+	n->anonymous = spec->looked->anonymous;
 	n->wildcard = spec->looked->wildcard;
 	n->submount = spec->looked->mount_root;
-	n->partial = true;
 	n->fd = -1;
 	n->refs = 1;
 	n->touched = true;
@@ -310,7 +314,7 @@ int cache_enter(struct cache *c, const struct node_spec *spec, struct node **out
 {
 	struct shard *s = shard_of(c, spec->nodeid);
 	struct node *n, *victim = NULL;
-	bool by_inode = !spec->looked->persistent && !nodeid_is_root(spec->nodeid);
+	bool by_inode = spec->looked->anonymous && !nodeid_is_root(spec->nodeid);
 	int ret = 0;
 
 	if (by_inode)
@@ -347,7 +351,6 @@ int cache_enter(struct cache *c, const struct node_spec *spec, struct node **out
 	if (by_inode) {
 		struct node **at = inode_bucket(c, n->dev, n->ino);
 
-		n->partial = false;
 		n->inode_next = *at;
 		*at = n;
 	}
@@ -378,7 +381,7 @@ static void node_change(struct cache *c, struct node *n, struct shard *s,
 			void (*change)(struct cache *, struct shard *, struct node *, uint64_t),
 			uint64_t arg)
 {
-	bool by_inode = !n->persistent && !nodeid_is_root(n->nodeid);
+	bool by_inode = n->anonymous && !nodeid_is_root(n->nodeid);
 	bool unpinned, gone;
 
 	if (by_inode)
@@ -513,22 +516,19 @@ int cache_fd(struct cache *c, struct node *n)
 	return fd;
 }
 
-/* Makes room for one descriptor: from this shard, or from any other that is not busy. */
+/* Makes room for one descriptor: from this shard, or else from any other. */
 static bool make_fd_room(struct cache *c, struct shard *own)
 {
-	for (unsigned tries = 0; tries < 4; tries++)
-		for (unsigned i = 0; i < SHARDS; i++) {
-			struct shard *s = &c->shards[((size_t)(own - c->shards) + i) % SHARDS];
-			bool made;
+	for (unsigned i = 0; i < SHARDS; i++) {
+		struct shard *s = &c->shards[((size_t)(own - c->shards) + i) % SHARDS];
+		bool made;
 
-			if (tries == 0 && i > 0 ? pthread_mutex_trylock(&s->lock) != 0 :
-						  pthread_mutex_lock(&s->lock) != 0)
-				continue;
-			made = shard_evict_fd(c, s);
-			pthread_mutex_unlock(&s->lock);
-			if (made)
-				return true;
-		}
+		pthread_mutex_lock(&s->lock);
+		made = shard_evict_fd(c, s);
+		pthread_mutex_unlock(&s->lock);
+		if (made)
+			return true;
+	}
 	return false;
 }
 
@@ -562,7 +562,7 @@ void cache_close_foreign(struct cache *c, uint64_t mount)
 		for (size_t k = 0; k < s->count; k++) {
 			struct node *n = s->clock[k];
 
-			if (n->fd < 0 || n->mount == mount || node_pinned(n))
+			if (n->fd < 0 || n->mount == mount || fd_pinned(n))
 				continue;
 			if (n->touched) {
 				n->touched = false;
@@ -756,6 +756,11 @@ bool cache_persistent(const struct node *n)
 	return n->persistent;
 }
 
+bool cache_anonymous(const struct node *n)
+{
+	return n->anonymous;
+}
+
 bool cache_wildcard(const struct node *n)
 {
 	return n->wildcard;
@@ -799,9 +804,9 @@ bool cache_same_identity(const struct node *n, const struct identity *id)
 
 bool cache_is(const struct node *n, const struct looked *looked)
 {
-	if (n->persistent != looked->persistent)
+	if (n->persistent != looked->persistent || n->anonymous != looked->anonymous)
 		return false;
-	if (n->persistent)
+	if (!n->anonymous)
 		return cache_same_identity(n, &looked->id);
 	/* Its descriptor is held, so its inode number is not used again. */
 	return n->dev == looked->dev && n->ino == looked->stx.stx_ino &&

@@ -4,10 +4,11 @@
  *
  * A cache over the map, not a mirror of the guest: a node nobody refers to may go at any time and comes
  * back through the resolver. Pinned, and so counted against the caps until FORGET: nodes without a name
- * (unlinked, O_TMPFILE) and nodes whose handle does not persist.
+ * (unlinked, O_TMPFILE) and nodes whose handle does not persist. Those without name or without any handle
+ * (anonymous) keep their descriptor too: nothing else would tell them from a later object.
  *
  * Locks: each shard has one mutex, which guards its hash table, its clock and the mutable fields of its
- * nodes; `by_inode` (live nodes that do not persist, by device and inode number) has another, taken
+ * nodes; `by_inode` (live anonymous nodes, by device and inode number) has another, taken
  * before a shard's. No two shards are locked at once, except by trylock.
  */
 #ifndef HOLDFAST_EXPORT_CACHE_H
@@ -44,7 +45,7 @@ struct node *cache_find(struct cache *c, nodeid_t id);
  */
 int cache_enter(struct cache *c, const struct node_spec *spec, struct node **out);
 
-/* A reference to the live node, not persistent, of this inode; or NULL. */
+/* A reference to the live node, anonymous, of this inode; or NULL. */
 struct node *cache_find_inode(struct cache *c, uint64_t dev, uint64_t ino, uint64_t attachment);
 
 void cache_put(struct cache *c, struct node *n); /* takes NULL */
@@ -105,6 +106,7 @@ rowid_t cache_rowid(const struct node *n);
 unsigned cache_tweak(const struct node *n);
 uint8_t cache_type(const struct node *n); /* DT_* */
 bool cache_persistent(const struct node *n);
+bool cache_anonymous(const struct node *n);
 bool cache_wildcard(const struct node *n);
 bool cache_submount(const struct node *n);
 uint64_t cache_ino(const struct node *n);

@@ -73,6 +73,7 @@ struct scan {
 struct export {
 	struct export_config config;
 	int root;     /* O_PATH descriptor of the share */
+	int root_dir; /* the same for open_by_handle_at(2), which takes no O_PATH; -1 if it may not be read */
 	int proc;     /* /proc/self/fd */
 	int daemons;  /* the shared lock on DAEMONS_LOCK_FILE */
 	struct hostfs *hostfs;

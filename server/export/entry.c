@@ -16,8 +16,8 @@
 
 #define LOOK_TRIES 6
 
-/* Made-up handles of objects whose own do not persist: this type is no kernel's. */
-#define VOLATILE_HANDLE_TYPE 0x7f00
+/* Made-up handles of objects that have none: this type is no kernel's. */
+#define ANONYMOUS_HANDLE_TYPE 0x7f00
 
 int entry_vantage(struct worker *w, struct node *dir, struct identity *id, struct vantage *out)
 {
@@ -32,6 +32,17 @@ int entry_vantage(struct worker *w, struct node *dir, struct identity *id, struc
 	return 0;
 }
 
+/* Another O_PATH descriptor of what is open. */
+static int reopen_path(struct worker *w, int fd)
+{
+	char path[32];
+	int opened;
+
+	snprintf(path, sizeof(path), "%d", fd);
+	opened = openat(w->x->proc, path, O_PATH | O_CLOEXEC);
+	return opened < 0 ? -errno : opened;
+}
+
 static int shown_ino(struct worker *w, const struct looked *looked, const struct identity *id,
 		     uint64_t *out)
 {
@@ -43,35 +54,31 @@ static int shown_ino(struct worker *w, const struct looked *looked, const struct
 
 /* --- objects whose handles do not persist --------------------------------------------------------------- */
 
-static void volatile_identity(struct worker *w, const struct looked *looked, struct identity *id)
+/* Made up for an anonymous object: the serial number tells it from the next on the same inode. */
+static void anonymous_identity(struct worker *w, const struct looked *looked, struct identity *id)
 {
 	memset(id, 0, sizeof(*id));
 	memcpy(id->place.fsid, w->x->run_id, sizeof(id->place.fsid));
 	id->place.attachment = looked->attachment;
 	id->btime_ns = IDENTITY_BTIME_NONE;
-	id->handle_type = VOLATILE_HANDLE_TYPE;
+	id->handle_type = ANONYMOUS_HANDLE_TYPE;
 	id->handle_len = 24;
 	put_le64(id->handle, looked->dev);
 	put_le64(id->handle + 8, looked->stx.stx_ino);
 	put_le64(id->handle + 16, atomic_fetch_add(&w->x->serial, 1));
 }
 
-/* Such a node holds its inode by a descriptor from the beginning, so that the number is not used again. */
-static int volatile_open(struct worker *w, const struct looked *looked, struct node *parent,
-			 const char *name, int fd)
+/* Its node holds its inode by a descriptor from the beginning, so that the number is not used again. */
+static int anonymous_open(struct worker *w, const struct looked *looked, struct node *parent,
+			  const char *name, int fd)
 {
 	struct identity id;
 	struct vantage at;
 	struct statx stx;
 	int opened, ret;
 
-	if (fd >= 0) {
-		char path[32];
-
-		snprintf(path, sizeof(path), "%d", fd);
-		opened = openat(w->x->proc, path, O_PATH | O_CLOEXEC);
-		return opened < 0 ? -errno : opened;
-	}
+	if (fd >= 0)
+		return reopen_path(w, fd);
 	ret = entry_vantage(w, parent, &id, &at);
 	if (ret < 0)
 		return ret;
@@ -87,8 +94,34 @@ static int volatile_open(struct worker *w, const struct looked *looked, struct n
 	return opened;
 }
 
-static int volatile_node(struct worker *w, const struct looked *looked, struct node *parent,
-			 const char *name, int fd, struct node **out)
+/* A node with numbers that nobody else has: not in the cache, nor in the map. */
+static int volatile_enter(struct worker *w, const struct looked *looked, const struct identity *id,
+			  unsigned tweak, struct node **out)
+{
+	struct node_spec spec = { .looked = looked, .id = id, .tweak = tweak };
+	struct minted minted;
+	struct found found;
+	int ret = mint_identity(w->mint, id, looked->stx.stx_ino, tweak, &minted);
+
+	if (!ret)
+		ret = shown_ino(w, looked, id, &spec.shown_ino);
+	if (ret < 0)
+		return ret;
+	*out = cache_find(w->x->cache, minted.nodeid);
+	if (*out && cache_same_identity(*out, id))
+		return 0;
+	cache_put(w->x->cache, *out);
+	*out = NULL;
+	if (w->reader && store_find(w, minted.rowid, &found) != -ENOENT)
+		return -EEXIST;
+	spec.nodeid = minted.nodeid;
+	spec.generation = minted.generation;
+	spec.rowid = minted.rowid;
+	return cache_enter(w->x->cache, &spec, out);
+}
+
+static int anonymous_node(struct worker *w, const struct looked *looked, struct node *parent,
+			  const char *name, int fd, struct node **out)
 {
 	struct export *x = w->x;
 	struct node *n = cache_find_inode(x->cache, looked->dev, looked->stx.stx_ino, looked->attachment);
@@ -98,27 +131,14 @@ static int volatile_node(struct worker *w, const struct looked *looked, struct n
 		*out = n;
 		return 0;
 	}
-	held = volatile_open(w, looked, parent, name, fd);
+	held = anonymous_open(w, looked, parent, name, fd);
 	if (held < 0)
 		return held;
 	for (int i = 0; ret == -EEXIST && i < LOOK_TRIES; i++) {
 		struct identity id;
-		struct minted minted;
-		struct found found;
-		struct node_spec spec = { .looked = looked, .id = &id };
 
-		volatile_identity(w, looked, &id);
-		ret = mint_identity(w->mint, &id, looked->stx.stx_ino, 0, &minted);
-		if (!ret && w->reader && store_find(w, minted.rowid, &found) != -ENOENT)
-			ret = -EEXIST; /* the next serial number, then */
-		if (!ret)
-			ret = shown_ino(w, looked, &id, &spec.shown_ino);
-		if (ret)
-			continue;
-		spec.nodeid = minted.nodeid;
-		spec.generation = minted.generation;
-		spec.rowid = minted.rowid;
-		ret = cache_enter(x->cache, &spec, &n);
+		anonymous_identity(w, looked, &id);
+		ret = volatile_enter(w, looked, &id, 0, &n);
 	}
 	if (ret < 0) {
 		fd_close(held);
@@ -131,6 +151,16 @@ static int volatile_node(struct worker *w, const struct looked *looked, struct n
 	}
 	*out = n;
 	return 0;
+}
+
+/* It has a handle, which is good for this run: the node alone is held, not the object. */
+static int volatile_node(struct worker *w, const struct looked *looked, struct node **out)
+{
+	int ret = -EEXIST;
+
+	for (unsigned tweak = 0; ret == -EEXIST && tweak <= MINT_TWEAK_MAX; tweak++)
+		ret = volatile_enter(w, looked, &looked->id, tweak, out);
+	return ret;
 }
 
 /* --- objects whose handles do ---------------------------------------------------------------------------------- */
@@ -221,8 +251,10 @@ int entry_node(struct worker *w, const struct looked *looked, struct node *paren
 		*out = cache_find(w->x->cache, NODEID_ROOT);
 		return 0;
 	}
+	if (looked->anonymous)
+		return anonymous_node(w, looked, parent, name, fd, out);
 	if (!looked->persistent)
-		return volatile_node(w, looked, parent, name, fd, out);
+		return volatile_node(w, looked, out);
 	if (parent && name && name_set(&known, cache_rowid(parent), name) == 0)
 		return persistent_node(w, looked, &known, out);
 	return persistent_node(w, looked, NULL, out);
@@ -330,7 +362,6 @@ static int enter_nameless(struct worker *w, struct node *parent, int fd, struct 
 {
 	struct identity id;
 	struct vantage at;
-	char path[32];
 	int ret = entry_vantage(w, parent, &id, &at), held;
 
 	if (!ret)
@@ -339,9 +370,8 @@ static int enter_nameless(struct worker *w, struct node *parent, int fd, struct 
 		ret = entry_node(w, looked, NULL, NULL, fd, out);
 	if (ret < 0)
 		return ret;
-	snprintf(path, sizeof(path), "%d", fd);
-	held = openat(w->x->proc, path, O_PATH | O_CLOEXEC);
-	ret = held < 0 ? -errno : cache_give_fd(w->x->cache, *out, held);
+	held = reopen_path(w, fd);
+	ret = held < 0 ? held : cache_give_fd(w->x->cache, *out, held);
 	if (ret < 0) {
 		cache_put(w->x->cache, *out);
 		return ret;
@@ -441,7 +471,7 @@ int export_shown_ino(struct worker *w, struct node *dir, const char *name, uint6
 		ret = hostfs_look(w->x->hostfs, w->mint, &at, name, &looked);
 	if (ret < 0)
 		return ret;
-	if (!looked.persistent && (looked.mount_root || looked.subvol_root)) {
+	if (looked.anonymous && (looked.mount_root || looked.subvol_root)) {
 		/* Its number comes with its node, which a look alone does not make. */
 		struct node *n = cache_find_inode(w->x->cache, looked.dev, looked.stx.stx_ino,
 						  looked.attachment);

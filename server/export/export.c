@@ -207,6 +207,7 @@ static int open_share(struct export *x, int *exit_code)
 			  x->config.share, strerror(error));
 		return -error;
 	}
+	x->root_dir = openat(x->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	x->proc = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (x->proc < 0) {
 		int error = errno;
@@ -216,7 +217,7 @@ static int open_share(struct export *x, int *exit_code)
 	}
 	if (getrandom(x->run_id, sizeof(x->run_id), 0) != (ssize_t)sizeof(x->run_id))
 		return -EIO;
-	return hostfs_new(x->config.handles != HANDLES_NEVER, &x->hostfs);
+	return hostfs_new(x->config.handles != HANDLES_NEVER, x->run_id, &x->hostfs);
 }
 
 /* Handles persist if those of the share's own root do: all attachments begin there. */
@@ -241,7 +242,7 @@ static int probe_share(struct export *x, struct mint *mint, int *exit_code)
 	/* Begin anew, so that no file system below claims to persist either. */
 	hostfs_free(x->hostfs);
 	x->hostfs = NULL;
-	ret = hostfs_new(false, &x->hostfs);
+	ret = hostfs_new(false, x->run_id, &x->hostfs);
 	return ret < 0 ? ret : hostfs_look_root(x->hostfs, mint, x->root, &x->root_look);
 }
 
@@ -483,7 +484,7 @@ static int open_root(struct export *x)
 	ret = fd < 0 ? -errno : cache_give_fd(x->cache, x->root_node, fd);
 	if (ret < 0)
 		return ret;
-	x->can_open_dir = x->persistent && hostfs_can_open_dir(x->hostfs, x->root);
+	x->can_open_dir = x->persistent && hostfs_can_open_dir(x->hostfs, x->root_dir);
 	ways_text(x, ways, sizeof(ways));
 	log_info("share: %s is on %s; handles %s; ways to an object: %s", x->config.share,
 		 hostfs_kind_name(x->root_look.kind), x->persistent ? "persist" : "do not persist", ways);
@@ -502,7 +503,7 @@ int export_open(const struct export_config *config, struct export **out, int *ex
 	if (!x || !e)
 		goto out;
 	x->config = *config;
-	x->root = x->proc = x->daemons = -1;
+	x->root = x->root_dir = x->proc = x->daemons = -1;
 	x->epoch = e;
 	e->refs = 1;
 	atomic_store(&x->complete, true);
@@ -569,6 +570,7 @@ void export_close(struct export *x)
 	cache_free(x->cache);
 	hostfs_free(x->hostfs);
 	fd_close(x->root);
+	fd_close(x->root_dir);
 	fd_close(x->proc);
 	pthread_mutex_destroy(&x->trouble_lock);
 	pthread_mutex_destroy(&x->epoch_lock);

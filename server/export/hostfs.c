@@ -53,6 +53,7 @@ struct mount_entry {
 
 struct hostfs {
 	bool handles;
+	uint8_t run_id[HOLDFAST_UUID_LEN];
 	bool unique_ids; /* the kernel gives mount ids that are never used again */
 	pthread_rwlock_t lock; /* guards the tables and their sizes */
 	struct fs_entry *fs;
@@ -80,7 +81,7 @@ static uint64_t statx_mount(const struct statx *stx)
 	return stx->stx_mnt_id;
 }
 
-int hostfs_new(bool handles, struct hostfs **out)
+int hostfs_new(bool handles, const uint8_t run_id[HOLDFAST_UUID_LEN], struct hostfs **out)
 {
 	struct hostfs *h = calloc(1, sizeof(*h));
 	struct raw_handle raw = { .head.handle_bytes = IDENTITY_HANDLE_MAX };
@@ -89,6 +90,7 @@ int hostfs_new(bool handles, struct hostfs **out)
 	if (!h)
 		return -ENOMEM;
 	h->handles = handles;
+	memcpy(h->run_id, run_id, sizeof(h->run_id));
 	h->mountinfo = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
 	if (h->mountinfo < 0)
 		log_debug("cannot open /proc/self/mountinfo: %s", strerror(errno));
@@ -360,14 +362,20 @@ static int ask_handle(struct hostfs *h, int dirfd, const char *name, int flags,
 	return 0;
 }
 
-static void looked_identity(const struct fs_entry *fs, const struct raw_handle *raw,
-			    struct looked *out)
+static void looked_identity(const struct hostfs *h, const struct fs_entry *fs,
+			    const struct raw_handle *raw, struct looked *out)
 {
 	struct identity *id = &out->id;
 
-	memcpy(id->place.fsid, fs->fsid, sizeof(id->place.fsid));
-	memcpy(id->place.subvol, fs->subvol, sizeof(id->place.subvol));
+	memset(&id->place, 0, sizeof(id->place));
 	id->place.attachment = out->attachment;
+	if (fs->persistent) {
+		memcpy(id->place.fsid, fs->fsid, sizeof(id->place.fsid));
+		memcpy(id->place.subvol, fs->subvol, sizeof(id->place.subvol));
+	} else {
+		memcpy(id->place.fsid, h->run_id, sizeof(id->place.fsid));
+		put_le64(id->place.subvol, fs->dev);
+	}
 	id->handle_type = raw->head.handle_type;
 	id->handle_len = (uint8_t)raw->head.handle_bytes;
 	memcpy(id->handle, raw->bytes, raw->head.handle_bytes);
@@ -400,7 +408,7 @@ static int look_once(struct hostfs *h, struct mint *m, const struct vantage *at,
 		return ret;
 	out->mount = statx_mount(&out->stx);
 	out->dev = dev_number(&out->stx);
-	out->persistent = out->wildcard = out->mount_root = false;
+	out->persistent = out->wildcard = out->mount_root = out->anonymous = false;
 
 	/* Which attachment? */
 	out->attachment = 0;
@@ -425,13 +433,14 @@ static int look_once(struct hostfs *h, struct mint *m, const struct vantage *at,
 		return ret;
 	out->kind = fs.kind;
 	out->subvol_root = maybe_subvol && fs.kind == HOSTFS_BTRFS;
-	if (!fs.persistent)
-		return 0;
 
 	/* Which object? */
-	ret = ask_handle(h, dirfd, path, flags, &raw, &mount);
-	if (ret == -EOPNOTSUPP || ret == -EOVERFLOW)
+	ret = fs.kind == HOSTFS_OTHER ? -EOPNOTSUPP :
+					ask_handle(h, dirfd, path, flags, &raw, &mount);
+	if (ret == -EOPNOTSUPP || ret == -EOVERFLOW) {
+		out->anonymous = true;
 		return 0;
+	}
 	if (ret < 0)
 		return ret;
 	if (mount != out->mount)
@@ -443,8 +452,8 @@ static int look_once(struct hostfs *h, struct mint *m, const struct vantage *at,
 	} else if (fd < 0) {
 		return -EAGAIN; /* the layout is unknown: only a descriptor is sure */
 	}
-	looked_identity(&fs, &raw, out);
-	out->persistent = true;
+	looked_identity(h, &fs, &raw, out);
+	out->persistent = fs.persistent;
 	return 0;
 }
 
@@ -511,7 +520,7 @@ bool hostfs_can_open_dir(struct hostfs *h, int root)
 	struct identity id = { .btime_ns = IDENTITY_BTIME_NONE };
 	uint64_t mount;
 
-	if (!h->handles || ask_handle(h, root, "", AT_EMPTY_PATH, &raw, &mount) < 0)
+	if (!h->handles || root < 0 || ask_handle(h, root, "", AT_EMPTY_PATH, &raw, &mount) < 0)
 		return false;
 	id.handle_type = raw.head.handle_type;
 	id.handle_len = (uint8_t)raw.head.handle_bytes;

@@ -31,10 +31,11 @@ struct looked {
 	struct statx stx;     /* stx_ino is the host's own */
 	uint64_t mount;	      /* mount id, unique over time where the kernel has such (Linux >= 6.12) */
 	uint64_t dev;	      /* st_dev as one number */
-	struct identity id;   /* meaningful only if `persistent` */
+	struct identity id;   /* meaningful unless `anonymous`; of this run alone unless `persistent` */
 	uint64_t attachment;  /* of the mount that the object is in */
 	enum hostfs_kind kind;
 	bool persistent;      /* `id` is for ever */
+	bool anonymous;	      /* no handle, or none that is good even for one run */
 	bool wildcard;	      /* ext4 generation 0: never to be opened by handle, nor sealed for the guest */
 	bool mount_root;      /* in another mount than the directory it was looked up in */
 	bool subvol_root;     /* root directory of a btrfs subvolume */
@@ -49,8 +50,11 @@ struct vantage {
 	dev_t dev;
 };
 
-/* `handles` false: every object is looked at without its handle and is not persistent. */
-int hostfs_new(bool handles, struct hostfs **out);
+/*
+ * `handles` false: no object is persistent. `run_id`: takes the place of the file system's id in the identities of
+ * what does not persist, so that they are of this run alone.
+ */
+int hostfs_new(bool handles, const uint8_t run_id[HOLDFAST_UUID_LEN], struct hostfs **out);
 void hostfs_free(struct hostfs *h);
 
 /*
@@ -72,7 +76,7 @@ int hostfs_look_fd(struct hostfs *h, struct mint *m, const struct vantage *at, c
 int hostfs_look_root(struct hostfs *h, struct mint *m, int fd, struct looked *out);
 
 /*
- * Opens a directory by its handle with the kernel's check that it lies below `root` (Linux >= 6.13,
+ * Opens a directory by its handle with the kernel's check that it lies below `root` (no O_PATH; Linux >= 6.13,
  * CAP_DAC_READ_SEARCH). O_PATH descriptor or -errno.
  */
 int hostfs_open_dir(int root, const struct identity *id);

@@ -20,13 +20,13 @@
 
 /* --- errors ------------------------------------------------------------------------------------- */
 
-/* The errno behind a failed open or write, if it is one that says more than -EIO. */
-static int errno_of_system(sqlite3 *db)
+/*
+ * The errno behind a failed open, where it says more than -EIO. Not -ENOENT: a WAL that cannot be found
+ * must not look like a row that is not there.
+ */
+static int errno_of_open(int e)
 {
-	int e = sqlite3_system_errno(db);
-
 	switch (e) {
-	case ENOENT:
 	case EACCES:
 	case EPERM:
 	case EROFS:
@@ -41,6 +41,12 @@ static int errno_of_system(sqlite3 *db)
 	default:
 		return -EIO;
 	}
+}
+
+/* The errno of a failed read, write or sync: a full disk is one that an administrator can mend. */
+static int errno_of_io(int e)
+{
+	return e == ENOSPC || e == EDQUOT ? -ENOSPC : -EIO;
 }
 
 int map_errno(sqlite3 *db, int rc)
@@ -65,9 +71,9 @@ int map_errno(sqlite3 *db, int rc)
 	case SQLITE_CANTOPEN:
 		if (rc == SQLITE_CANTOPEN_SYMLINK)
 			return -ELOOP;
-		return errno_of_system(db);
+		return errno_of_open(sqlite3_system_errno(db));
 	case SQLITE_IOERR:
-		return rc == SQLITE_IOERR_NOMEM ? -ENOMEM : errno_of_system(db);
+		return rc == SQLITE_IOERR_NOMEM ? -ENOMEM : errno_of_io(sqlite3_system_errno(db));
 	default:
 		return -EIO;
 	}
@@ -188,7 +194,11 @@ int map_connect(const struct map *m, int cache_kib, sqlite3 **out)
 	} else {
 		if (db)
 			rc = sqlite3_extended_errcode(db);
-		err = db ? map_errno(db, rc) : -ENOMEM;
+		if (db && (rc & 0xff) == SQLITE_CANTOPEN && rc != SQLITE_CANTOPEN_SYMLINK &&
+		    sqlite3_system_errno(db) == ENOENT)
+			err = -ENOENT;
+		else
+			err = db ? map_errno(db, rc) : -ENOMEM;
 	}
 	if (err) {
 		(void)sqlite3_close(db);

@@ -56,9 +56,14 @@ static unsigned held_links(const struct held *h)
 
 static struct node *held_node(struct worker *w, const struct held *h)
 {
+	struct node *n = NULL;
+
+	/* Objects that do not persist have no numbers but those of their node. */
 	if (h->looked.persistent)
-		return cache_find(w->x->cache, h->minted.nodeid);
-	return cache_find_inode(w->x->cache, h->looked.dev, h->looked.stx.stx_ino, h->looked.attachment);
+		n = cache_find(w->x->cache, h->minted.nodeid);
+	else if (entry_node(w, &h->looked, NULL, NULL, h->fd, &n) < 0)
+		return NULL;
+	return n;
 }
 
 /*

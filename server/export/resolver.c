@@ -186,7 +186,7 @@ static int step_settle(struct worker *w, const struct step *s, const struct look
 	struct node *n;
 	int ret;
 
-	if (looked->persistent && !identity_equal(&looked->id, &s->identity))
+	if (!looked->anonymous && !identity_equal(&looked->id, &s->identity))
 		return -ESTALE;
 	ret = entry_node(w, looked, parent, name, fd, &n);
 	if (ret < 0)
@@ -379,7 +379,7 @@ static int step_by_handle(struct worker *w, const struct step *s, struct node **
 	if (s->type != DT_DIR || !w->x->can_open_dir || s->identity.place.attachment != 0 ||
 	    hostfs_has_submounts(w->x->hostfs, w->x->root))
 		return -ENOENT;
-	fd = hostfs_open_dir(w->x->root, &s->identity);
+	fd = hostfs_open_dir(w->x->root_dir, &s->identity);
 	if (fd < 0)
 		return fd;
 	ret = hostfs_look_fd(w->x->hostfs, w->mint, NULL, NULL, fd, &looked);
@@ -399,7 +399,7 @@ static int step_by_plain_handle(struct worker *w, const struct step *s, struct n
 
 	if (!w->x->config.moved_out_allow || s->identity.place.attachment != 0)
 		return -ENOENT;
-	fd = hostfs_open_plain(w->x->root, &s->identity);
+	fd = hostfs_open_plain(w->x->root_dir, &s->identity);
 	if (fd < 0)
 		return fd;
 	return step_outside(w, s, fd, out);

@@ -68,6 +68,12 @@ struct fuse_server_stats {
 };
 void fuse_server_stats(struct fuse_server *s, struct fuse_server_stats *out);
 
+/*
+ * NULL, or why the guest's kernel was refused at INIT: an option of the administrator's that it does not
+ * offer, by name (logged already). A transport that has one guest for good ends then.
+ */
+const char *fuse_server_refused(const struct fuse_server *s);
+
 int fuse_thread_new(struct fuse_server *s, fuse_reply_fn *reply, void *transport, struct fuse_thread **out);
 void fuse_thread_free(struct fuse_thread *t);
 
@@ -115,6 +121,7 @@ struct fuse_thread {
 	uint8_t *io;	  /* page-aligned, FUSE_REQUEST_MAX: READ, READDIR, xattrs build their reply here */
 	uint64_t replying_to;	/* unique of the request in hand */
 	bool umask_private;	/* the thread has its own umask (unshare(CLONE_FS)) */
+	bool session_ready;	/* the libfuse session has had its INIT */
 };
 
 /* The thread of a libfuse request, in every handler. */

@@ -13,6 +13,21 @@
 #define FUSE_OP_MAX 53
 #endif
 
+/* INIT flags since 7.38, of the second word */
+#ifndef FUSE_CREATE_SUPP_GROUP
+#define FUSE_CREATE_SUPP_GROUP (1ULL << 34) /* 7.39 */
+#endif
+#ifndef FUSE_DIRECT_IO_ALLOW_MMAP
+#define FUSE_DIRECT_IO_ALLOW_MMAP (1ULL << 36) /* 7.39 */
+#endif
+
+/* Extension with supplementary groups, 7.39: the type of its struct fuse_ext_header, and its body. */
+#define FUSE_EXT_GROUPS 32
+struct holdfast_supp_groups {
+	uint32_t nr_groups;
+	uint32_t groups[];
+};
+
 /* FUSE_STATX, 7.39 */
 struct holdfast_sx_time {
 	int64_t tv_sec;

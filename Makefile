@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Holdfast. One file, not recursive but for `run` and `test`, which first install what is missing.
+# Everything that is made goes below build/. `make help` lists the targets.
+
+ifeq ($(origin CC),default)
+CC = gcc
+endif
+PREFIX ?= /usr/local
+VERSION = 0.1.0
+JOBS ?= $(shell nproc)
+
+# ---- what Debian 12 has to have (make deps, make deps-test) ------------------------------------------
+
+PACKAGES = gcc libc6-dev pkg-config libfuse3-dev libssl-dev libsqlite3-dev libseccomp-dev libcap-ng-dev fuse3
+PACKAGES_TEST = $(PACKAGES) libcmocka-dev e2fsprogs xfsprogs btrfs-progs sqlite3 util-linux mount acl attr \
+	clang-format clang-tidy cppcheck shellcheck
+
+# ---- flags -------------------------------------------------------------------------------------------
+
+LIBS = fuse3 libcrypto sqlite3 libseccomp libcap-ng
+# Asked once, and only when something is compiled: `make deps` must work before pkg-config is there.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(LIBS)))$(PKG_CFLAGS)
+PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $(LIBS)))$(PKG_LIBS)
+
+WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes \
+	-Wvla -Werror
+# In what order the linker meets the flags of a person who builds a package: theirs last.
+CPPFLAGS_ALL = -D_GNU_SOURCE -DHOLDFAST_VERSION='"$(VERSION)"' -Iserver -Iinclude $(PKG_CFLAGS) $(CPPFLAGS)
+CFLAGS_ALL = -std=c11 -O2 -g $(WARNINGS) -fPIE $(CFLAGS)
+HARDEN = -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection
+HARDEN_LINK = -pie -Wl,-z,relro,-z,now
+ASAN = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LIBS_ALL = $(PKG_LIBS) -lpthread
+
+# ---- files -------------------------------------------------------------------------------------------
+
+SERVER_SRC := $(sort $(shell find server -name '*.c' -not -path '*/tests/*'))
+UNIT_SRC := $(sort $(wildcard server/*/tests/test_*.c))
+HELPER_SRC := $(sort $(filter-out $(UNIT_SRC),$(wildcard server/*/tests/*.c)))
+TOOL_SRC := $(sort $(wildcard tests/tools/*.c))
+ALL_C := $(SERVER_SRC) $(UNIT_SRC) $(HELPER_SRC) $(TOOL_SRC)
+ALL_H := $(sort $(shell find server include tests -name '*.h'))
+SCRIPTS := tests/run tests/demo.sh .ci/run $(sort $(wildcard tests/lib/* tests/cases/*.sh))
+
+OBJ = $(SERVER_SRC:%.c=build/obj/%.o)
+ASAN_OBJ = $(SERVER_SRC:%.c=build/asan/obj/%.o)
+UNIT = $(foreach t,$(UNIT_SRC),build/unit/$(word 2,$(subst /, ,$(t)))/$(basename $(notdir $(t))))
+ASAN_UNIT = $(UNIT:build/%=build/asan/%)
+TOOLS = $(TOOL_SRC:tests/tools/%.c=build/tests/%)
+
+# ---- what a person types -----------------------------------------------------------------------------
+
+.DEFAULT_GOAL := all
+.PHONY: all help asan run test test-full test-built unit unit-asan lint format install deps deps-test clean
+
+all: build/holdfast ## build build/holdfast (the default)
+
+help: ## list the targets
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+	@echo '  Variables: SHARE, MOUNT (run), PREFIX, DESTDIR (install), CC, CFLAGS, JOBS'
+
+run: deps ## serve SHARE at MOUNT in the foreground, or a sample share; Ctrl-C ends it
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@tests/lib/serve "$(SHARE)" "$(MOUNT)"
+
+test: deps-test ## all tests, as root: unit tests (plain and with ASan), lint, system tests
+	@$(MAKE) --no-print-directory -j$(JOBS) test-built
+	@tests/run
+
+test-full: deps-test ## the same with more repetitions and larger trees
+	@$(MAKE) --no-print-directory -j$(JOBS) test-built
+	@FULL=1 tests/run
+
+test-built: build/holdfast build/asan/holdfast $(UNIT) $(ASAN_UNIT) $(TOOLS)
+
+unit: $(UNIT) ## the unit tests alone (no root needed)
+	@set -e; for t in $(UNIT); do echo "$$t"; $$t; done
+
+unit-asan: $(ASAN_UNIT) ## the unit tests with AddressSanitizer and UBSan
+	@set -e; for t in $(ASAN_UNIT); do echo "$$t"; $$t; done
+
+asan: build/asan/holdfast ## build build/asan/holdfast with ASan and UBSan
+
+lint: ## clang-format, clang-tidy, cppcheck, shellcheck
+	@clang-format --dry-run -Werror $(ALL_C) $(ALL_H)
+	@shellcheck -x -S warning $(SCRIPTS)
+	@mkdir -p build/lint
+	@cppcheck -q -j $(JOBS) --std=c11 --language=c --enable=warning,performance,portability --inline-suppr \
+		--suppressions-list=.cppcheck --error-exitcode=1 --cppcheck-build-dir=build/lint \
+		-D_GNU_SOURCE -Iserver -Iinclude $(ALL_C)
+	@# The analyzer's budget for a function is a fifth of the default: four times as fast, and it finds what it found.
+	@printf '%s\n' $(ALL_C) | xargs -P $(JOBS) -n 4 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- \
+		-std=c11 -D_GNU_SOURCE -Iserver -Iinclude $(PKG_CFLAGS) -Xclang -analyzer-config -Xclang max-nodes=40000 \
+		2>build/lint/noise.$$$$ || { cat build/lint/noise.$$$$; exit 1; }' tidy
+
+format: ## lay the C files out with clang-format
+	@clang-format -i $(ALL_C) $(ALL_H)
+
+install: build/holdfast ## install to $(DESTDIR)$(PREFIX)
+	install -D -m 0755 build/holdfast $(DESTDIR)$(PREFIX)/bin/holdfast
+	install -D -m 0644 doc/holdfast.8 $(DESTDIR)$(PREFIX)/share/man/man8/holdfast.8
+	install -D -m 0644 include/holdfast/handle.h $(DESTDIR)$(PREFIX)/include/holdfast/handle.h
+	install -D -m 0644 include/holdfast/exit.h $(DESTDIR)$(PREFIX)/include/holdfast/exit.h
+
+deps: ## install the packages that a build needs (Debian, root); nothing when they are there
+	@tests/lib/deps $(PACKAGES)
+
+deps-test: ## the same for the tests
+	@tests/lib/deps $(PACKAGES_TEST)
+
+clean: ## remove build/
+	@! grep -qs " $(CURDIR)/build/" /proc/mounts || { echo 'make clean: something is mounted below build/' >&2; exit 1; }
+	rm -rf --one-file-system build
+
+# ---- how it is made ----------------------------------------------------------------------------------
+
+build/holdfast: $(OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(HARDEN_LINK) -o $@ $(OBJ) $(LDFLAGS) $(LIBS_ALL)
+
+build/asan/holdfast: $(ASAN_OBJ)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) $(ASAN) -pie -o $@ $(ASAN_OBJ) $(LDFLAGS) $(LIBS_ALL)
+
+build/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(HARDEN) -MMD -MP -c -o $@ $<
+
+build/asan/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(ASAN) -MMD -MP -c -o $@ $<
+
+# A unit test: its own file, the helpers of its directory, and all of the server but main().
+define unit_rule
+build/unit/$(1)/$(2): build/obj/server/$(1)/tests/$(2).o $(patsubst %.c,build/obj/%.o,$(filter server/$(1)/tests/%,$(HELPER_SRC))) \
+		$(filter-out build/obj/server/admin/main.o,$(OBJ))
+	@mkdir -p $$(@D)
+	$$(CC) $$(CFLAGS_ALL) $$(HARDEN_LINK) -o $$@ $$^ $$(LDFLAGS) $$(LIBS_ALL) -lcmocka
+build/asan/unit/$(1)/$(2): build/asan/obj/server/$(1)/tests/$(2).o $(patsubst %.c,build/asan/obj/%.o,$(filter server/$(1)/tests/%,$(HELPER_SRC))) \
+		$(filter-out build/asan/obj/server/admin/main.o,$(ASAN_OBJ))
+	@mkdir -p $$(@D)
+	$$(CC) $$(CFLAGS_ALL) $$(ASAN) -pie -o $$@ $$^ $$(LDFLAGS) $$(LIBS_ALL) -lcmocka
+endef
+$(foreach t,$(UNIT_SRC),$(eval $(call unit_rule,$(word 2,$(subst /, ,$(t))),$(basename $(notdir $(t))))))
+
+build/tests/%: tests/tools/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) -Itests/tools $(CFLAGS_ALL) $(HARDEN) $(HARDEN_LINK) -MMD -MP -o $@ $<
+
+.SECONDARY:
+-include $(shell find build -name '*.d' 2>/dev/null)

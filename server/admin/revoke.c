@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * revoke.c - `holdfast revoke`: every handle given out so far, but the root's, is stale from now on.
+ *
+ * The key file is replaced first, then running daemons are told by the number that they share: a crash in
+ * between leaves daemons with the old keys until they start again, never a revoke that is undone. Under the
+ * start lock, so that no daemon comes up with the old key in the meantime. Main thread.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "admin/commands.h"
+#include "admin/tool.h"
+#include "base/log.h"
+#include "holdfast/exit.h"
+
+static bool is_sure(const struct config *c, const struct state *s)
+{
+	char line[16];
+
+	if (c->yes)
+		return true;
+	if (!isatty(STDIN_FILENO)) {
+		log_error("revoke: makes every handle of %s stale; say --yes", s->record.path);
+		return false;
+	}
+	(void)fprintf(stderr,
+		      "Every file handle of %s that was given out so far will be stale, for good, "
+		      "in running\n"
+		      "guests too; they must mount anew. Type \"yes\" to go on: ",
+		      s->record.path);
+	return fgets(line, sizeof(line), stdin) && strcmp(line, "yes\n") == 0;
+}
+
+/* Writes a key with the next root generation. 0 or -errno; the new key in *out. */
+static int raise_key(const struct state *s, const struct keyring *old, struct keyring **out)
+{
+	int err = keyring_copy(old, out);
+
+	if (!err)
+		err = keyring_raise(*out);
+	if (!err)
+		err = keyring_store(*out, s->statedir, STATE_KEY_FILE, false);
+	return err;
+}
+
+/* Tells the daemons that run. 0, also when there are none, or -errno. */
+static int tell_daemons(const struct state *s, const struct keyring *k)
+{
+	struct ring *r = NULL;
+	int err = tool_ring(s, k, &r);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	ring_shared_set(r, RING_ROOT_GENERATION, keyring_root_generation(k));
+	ring_wake(r);
+	ring_close(r);
+	return 0;
+}
+
+static int revoke_all(struct state *s)
+{
+	struct keyring *old = NULL, *raised = NULL;
+	int exit_code = tool_key(s, &old);
+	int err;
+
+	if (exit_code)
+		return exit_code;
+	err = raise_key(s, old, &raised);
+	if (err) {
+		log_error("revoke: cannot write %s/%s: %s", s->statepath, STATE_KEY_FILE,
+			  strerror(-err));
+		exit_code = HOLDFAST_EXIT_STATE;
+		goto out;
+	}
+	err = tell_daemons(s, raised);
+	if (err) {
+		log_error("revoke: the key is replaced, but running daemons cannot be told (%s/%s: "
+			  "%s); stop them now",
+			  s->runpath, STATE_RING_FILE, strerror(-err));
+		exit_code = HOLDFAST_EXIT_FAILURE;
+		goto out;
+	}
+	(void)printf("root generation of %s is now %u; every handle given out before is stale\n",
+		     s->record.path, keyring_root_generation(raised));
+out:
+	keyring_free(raised);
+	keyring_free(old);
+	return exit_code;
+}
+
+int command_revoke(const struct config *c)
+{
+	struct state *s;
+	int exit_code = tool_state(c, STATE_EXISTING, &s);
+	int err;
+
+	if (exit_code)
+		return exit_code;
+	if (!is_sure(c, s)) {
+		exit_code = HOLDFAST_EXIT_USAGE;
+		goto out;
+	}
+	err = state_lock_start(s);
+	if (err) {
+		log_error("state: cannot lock %s: %s", s->statepath, strerror(-err));
+		exit_code = HOLDFAST_EXIT_STATE;
+		goto out;
+	}
+	exit_code = revoke_all(s);
+	state_unlock_start(s);
+out:
+	state_free(s);
+	return exit_code;
+}

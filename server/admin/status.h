@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * status.h - what a daemon does at the moment: its control socket, and the command that asks all of them.
+ * The format is documented in include/holdfast/status.h.
+ */
+#ifndef HOLDFAST_ADMIN_STATUS_H
+#define HOLDFAST_ADMIN_STATUS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct export;
+struct fuse_server;
+struct status_server;
+
+/* What a daemon tells about; all of it outlives the server. */
+struct status_source {
+	struct export *export;
+	struct fuse_server *fuse;
+	const char *share, *mount;
+	bool readonly;
+	int64_t started;     /* time(2) */
+	uint64_t started_ns; /* clock_ns() */
+};
+
+/* One daemon's part, as JSON on one line or as text. (status.c) */
+void status_write(FILE *to, const struct status_source *source, bool json);
+
+/* Opens the socket in `rundir` and starts the thread that answers. 0 or -errno. (status_server.c) */
+int status_server_start(int rundir, const struct status_source *source, struct status_server **out);
+void status_server_stop(struct status_server *s); /* takes NULL */
+
+/* Connects to the control socket `name` in `rundir`: a descriptor or -errno. (status_server.c) */
+int status_connect(int rundir, const char *name);
+
+#endif

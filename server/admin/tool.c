@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * tool.c - opening state, key, map and export for the commands. Main thread.
+ */
+#include "admin/tool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "holdfast/exit.h"
+
+#define TOOL_MAX_NODES 10000
+#define TOOL_MAX_FDS 256
+
+int tool_state(const struct config *c, enum state_mode mode, struct state **out)
+{
+	const struct state_request request = { .share = c->share,
+					       .statedir = c->statedir,
+					       .mode = mode };
+	int exit_code = HOLDFAST_EXIT_FAILURE;
+
+	return state_find(&request, out, &exit_code) ? exit_code : 0;
+}
+
+const char *tool_key_error(int err, int *exit_code)
+{
+	*exit_code = HOLDFAST_EXIT_KEY;
+	switch (err) {
+	case 0:
+		return "ok";
+	case -ENOENT:
+		return "missing";
+	case -EBADMSG:
+	case -ELOOP:
+		return "damaged";
+	case -EPROTO:
+		*exit_code = HOLDFAST_EXIT_NEWER;
+		return "newer";
+	case -EPERM:
+		return "open to others";
+	default:
+		return "unreadable";
+	}
+}
+
+const char *tool_map_error(int err, int *exit_code)
+{
+	*exit_code = HOLDFAST_EXIT_MAP;
+	switch (err) {
+	case 0:
+		return "ok";
+	case -ENOENT:
+		return "missing";
+	case -EUCLEAN:
+	case -EBADMSG:
+		return "damaged";
+	case -EPROTO:
+		*exit_code = HOLDFAST_EXIT_NEWER;
+		return "newer";
+	case -EBADE:
+		return "other export";
+	case -ESTALE:
+		*exit_code = HOLDFAST_EXIT_KEY;
+		return "older key";
+	default:
+		*exit_code = HOLDFAST_EXIT_STATE;
+		return "unreadable";
+	}
+}
+
+int tool_key(const struct state *s, struct keyring **out)
+{
+	int err = keyring_load(s->statedir, STATE_KEY_FILE, out);
+	int exit_code;
+	const char *what = tool_key_error(err, &exit_code);
+
+	if (!err)
+		return 0;
+	log_error("key: %s/%s is %s (%s)", s->statepath, STATE_KEY_FILE, what, strerror(-err));
+	return exit_code;
+}
+
+char *tool_map_path(const struct state *s)
+{
+	char *path = NULL;
+
+	if (asprintf(&path, "%s/%s", s->statepath, MAP_FILE) < 0)
+		return NULL;
+	return path;
+}
+
+int tool_map(const struct state *s, const struct keyring *k, struct map **out)
+{
+	CLEANUP_FREE char *path = tool_map_path(s);
+	const struct map_config config = { .path = path, .keyring = k, .readonly = true };
+	int err = path ? map_open(&config, out, NULL) : -ENOMEM;
+	int exit_code;
+	const char *what = tool_map_error(err, &exit_code);
+
+	if (!err)
+		return 0;
+	log_error("map: %s/%s is %s (%s)", s->statepath, MAP_FILE, what, strerror(-err));
+	return exit_code;
+}
+
+int tool_export(struct state *s, struct export **out)
+{
+	struct export_config config = {
+		.share = s->sharepath,
+		.statedir = s->statedir,
+		.statepath = s->statepath,
+		.rundir = s->rundir,
+		.handles = HANDLES_PREFER,
+		.max_nodes = TOOL_MAX_NODES,
+		.max_fds = TOOL_MAX_FDS,
+	};
+	struct keyring *k;
+	int exit_code = tool_key(s, &k);
+	int err;
+
+	if (exit_code)
+		return exit_code;
+	keyring_free(k);
+	err = state_lock_start(s);
+	if (err) {
+		log_error("state: cannot lock %s: %s", s->statepath, strerror(-err));
+		return HOLDFAST_EXIT_STATE;
+	}
+	exit_code = HOLDFAST_EXIT_FAILURE;
+	err = export_open(&config, out, &exit_code);
+	state_unlock_start(s);
+	return err ? exit_code : 0;
+}
+
+int tool_map_integrity(const struct state *s, char what[256])
+{
+	CLEANUP_FREE char *path = tool_map_path(s);
+	sqlite3_stmt *stmt = NULL;
+	sqlite3 *db = NULL;
+	int rc, result = -EIO;
+
+	if (!path)
+		return -ENOMEM;
+	rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_busy_timeout(db, 5000);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_prepare_v2(db, "PRAGMA integrity_check(1)", -1, &stmt, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(stmt);
+	if (rc == SQLITE_ROW) {
+		const char *said = (const char *)sqlite3_column_text(stmt, 0);
+
+		result = said && strcmp(said, "ok") == 0 ? 0 : 1;
+		(void)snprintf(what, 256, "%s", said ? said : "no answer");
+	} else {
+		(void)snprintf(what, 256, "%s", db ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
+		if ((rc & 0xff) == SQLITE_CORRUPT || (rc & 0xff) == SQLITE_NOTADB)
+			result = 1;
+	}
+	(void)sqlite3_finalize(stmt);
+	(void)sqlite3_close(db);
+	/* SQLite speaks of a page in two lines. */
+	for (char *p = what; *p; p++)
+		if (*p == '\n')
+			*p = ' ';
+	return result;
+}
+
+int tool_map_aside(struct state *s, const char *suffix, int64_t now)
+{
+	/* The log first: one that is left alone would be taken for that of the next database. */
+	static const char *const behind[] = { "-wal", "-shm", "" };
+
+	for (size_t i = 0; i < ARRAY_LEN(behind); i++) {
+		char from[64], to[128];
+
+		(void)snprintf(from, sizeof(from), MAP_FILE "%s", behind[i]);
+		(void)snprintf(to, sizeof(to), MAP_FILE ".%s-%lld%s", suffix, (long long)now,
+			       behind[i]);
+		if (renameat2(s->statedir, from, s->statedir, to, RENAME_NOREPLACE) &&
+		    errno != ENOENT)
+			return -errno;
+	}
+	return 0;
+}
+
+int tool_ring(const struct state *s, const struct keyring *k, struct ring **out)
+{
+	bool created;
+
+	if (faccessat(s->rundir, STATE_RING_FILE, F_OK, AT_SYMLINK_NOFOLLOW))
+		return -errno;
+	return ring_open(s->rundir, STATE_RING_FILE, keyring_uuid(k), RING_SIZE_DEFAULT, out,
+			 &created);
+}
+
+const char *tool_type_name(unsigned mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+		return "regular file";
+	case S_IFDIR:
+		return "directory";
+	case S_IFLNK:
+		return "symbolic link";
+	case S_IFIFO:
+		return "FIFO";
+	case S_IFSOCK:
+		return "socket";
+	case S_IFCHR:
+		return "character device";
+	case S_IFBLK:
+		return "block device";
+	default:
+		return "object of unknown type";
+	}
+}
+
+void tool_format_time(int64_t seconds, uint32_t nanoseconds, char out[64])
+{
+	time_t t = (time_t)seconds;
+	char date[40];
+	struct tm tm;
+
+	if (!gmtime_r(&t, &tm) || strftime(date, sizeof(date), "%Y-%m-%d %H:%M:%S", &tm) == 0)
+		(void)snprintf(date, sizeof(date), "%lld", (long long)seconds);
+	(void)snprintf(out, 64, "%s.%09u UTC", date, nanoseconds % 1000000000U);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ops.c - the table of operations for libfuse, and how a handler gets and lets go of what it works on.
+ *
+ * Called by libfuse in the thread of the request.
+ */
+#include "fuse/ops.h"
+
+#include <errno.h>
+
+const struct fuse_lowlevel_ops holdfast_ops = {
+	.lookup = op_lookup,
+	.forget = op_forget,
+	.forget_multi = op_forget_multi,
+	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.access = op_access,
+	.statfs = op_statfs,
+	.readlink = op_readlink,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.symlink = op_symlink,
+	.create = op_create,
+	.link = op_link,
+	.unlink = op_unlink,
+	.rmdir = op_rmdir,
+	.rename = op_rename,
+	.open = op_open,
+	.read = op_read,
+	.write = op_write, /* not write_buf: the data is in memory and is written from there */
+	.flush = op_flush,
+	.release = op_release,
+	.fsync = op_fsync,
+	.fallocate = op_fallocate,
+	.lseek = op_lseek,
+	.copy_file_range = op_copy_file_range,
+	.opendir = op_opendir,
+	.readdir = op_readdir,
+	.readdirplus = op_readdirplus,
+	.releasedir = op_releasedir,
+	.fsyncdir = op_fsyncdir,
+	.setxattr = op_setxattr,
+	.getxattr = op_getxattr,
+	.listxattr = op_listxattr,
+	.removexattr = op_removexattr,
+	.getlk = op_getlk,
+	.setlk = op_setlk,
+	.flock = op_flock,
+	.ioctl = op_ioctl,
+};
+
+void held_drop(struct held *held)
+{
+	if (held->file)
+		file_put(held->t->worker, fuse_server_files(held->t->server), held->file);
+	if (held->node)
+		node_put(held->t->worker, held->node);
+}
+
+int held_get(struct fuse_thread *t, uint64_t nodeid, struct held *held)
+{
+	*held = (struct held){ .t = t };
+	return node_get(t->worker, (nodeid_t){ nodeid }, &held->node);
+}
+
+int held_file(struct fuse_thread *t, uint64_t nodeid, uint64_t fh, enum file_kind kind,
+	      struct held *held)
+{
+	*held = (struct held){ .t = t };
+	return file_get(t->worker, fuse_server_files(t->server), fh, (nodeid_t){ nodeid }, kind,
+			&held->file);
+}
+
+int held_either(struct fuse_thread *t, uint64_t nodeid, const struct fuse_file_info *fi,
+		struct held *held)
+{
+	int error = held_get(t, nodeid, held);
+
+	if (!error && fi)
+		error = file_get(t->worker, fuse_server_files(t->server), fi->fh,
+				 (nodeid_t){ nodeid }, FILE_ANY, &held->file);
+	return error;
+}
+
+int held_fd(const struct held *held)
+{
+	return node_fd(held->t->worker, held->node);
+}
+
+int check_writable(const struct fuse_thread *t)
+{
+	return fuse_server_config(t->server)->readonly ? -EROFS : 0;
+}
+
+int call_result(long result)
+{
+	return result < 0 ? -errno : 0;
+}

@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ops_file.c - open files: OPEN, READ, WRITE and the rest up to RELEASE.
+ *
+ * Data goes by the descriptor of the fh, without a look at the node: what is open stays usable after it
+ * was unlinked or renamed. Opening is done as the daemon, the guest's kernel has judged; only regular files
+ * are opened, whatever the guest takes an object for.
+ *
+ * Called by libfuse, and fuse_wire_syncfs() by the session, in the thread of the request.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/util.h"
+#include "fuse/creds.h"
+#include "fuse/ops.h"
+#include "fuse/reply.h"
+
+/* All else that a guest may ask for is the business of its own kernel. */
+#define GUEST_FLAGS (O_ACCMODE | O_APPEND | O_TRUNC | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME)
+
+/* ---- opening and closing --------------------------------------------------------------------------- */
+
+int open_flags(const struct fuse_thread *t, int guest)
+{
+	const struct fuse_config *config = fuse_server_config(t->server);
+	int flags = guest & GUEST_FLAGS;
+
+	if ((flags & O_ACCMODE) == O_ACCMODE)
+		return -EINVAL;
+	if (config->readonly && ((flags & O_ACCMODE) != O_RDONLY || flags & O_TRUNC))
+		return -EROFS;
+	if (!config->direct_io_allowed)
+		flags &= ~O_DIRECT;
+	/* Only the owner may: the daemon would be refused for files of others, or bend the rule. */
+	if (!config->preserve_noatime)
+		flags &= ~O_NOATIME;
+	/* The guest's kernel reads what it writes back in parts, and knows itself where the end is. */
+	if (agreed(t, FUSE_WRITEBACK_CACHE)) {
+		if ((flags & O_ACCMODE) == O_WRONLY)
+			flags = (flags & ~O_ACCMODE) | O_RDWR;
+		flags &= ~O_APPEND;
+	}
+	return flags;
+}
+
+/* Enters a descriptor of either kind; what is taken over goes where there is no room. */
+static int enter(struct fuse_thread *t, struct file_spec spec, uint64_t *fh)
+{
+	/* The table keeps a reference of its own to the node; the caller's is the handler's. */
+	int error = node_get(t->worker, spec.nodeid, &spec.node);
+
+	if (!error) {
+		error = file_table_add(fuse_server_files(t->server), &spec, fh);
+		if (error)
+			node_put(t->worker, spec.node);
+	}
+	if (error)
+		fd_close(spec.fd);
+	return error;
+}
+
+int open_enter(struct fuse_thread *t, struct node *node, int fd, int flags, uint64_t *fh)
+{
+	return enter(t,
+		     (struct file_spec){ .nodeid = node_nodeid(node),
+					 .fd = fd,
+					 .flags = flags,
+					 .kind = FILE_REGULAR },
+		     fh);
+}
+
+int open_node(struct fuse_thread *t, struct node *node, int guest, uint64_t *fh)
+{
+	int flags = open_flags(t, guest);
+	struct killpriv saved;
+	int fd, error;
+
+	if (flags < 0)
+		return flags;
+	if (node_type(node) != S_IFREG)
+		return node_type(node) == S_IFDIR   ? -EISDIR
+		       : node_type(node) == S_IFLNK ? -ELOOP
+						    : -ENXIO;
+	error = killpriv_enter(flags & O_TRUNC && t->request.open_flags_kill, &saved);
+	if (error)
+		return error;
+	fd = node_open(t->worker, node, flags);
+	killpriv_leave(&saved);
+	if (fd < 0)
+		return fd;
+	if (flags & O_TRUNC)
+		xattr_drop_capability(t, fd);
+	return open_enter(t, node, fd, flags, fh);
+}
+
+static int do_open(struct fuse_thread *t, uint64_t nodeid, int flags, uint64_t *fh)
+{
+	CLEANUP_HELD struct held held = { .t = t };
+	int error = held_get(t, nodeid, &held);
+
+	return error ? error : open_node(t, held.node, flags, fh);
+}
+
+static int do_opendir(struct fuse_thread *t, uint64_t nodeid, uint64_t *fh)
+{
+	CLEANUP_HELD struct held held = { .t = t };
+	int fd, error = held_get(t, nodeid, &held);
+
+	if (error)
+		return error;
+	if (node_type(held.node) != S_IFDIR)
+		return -ENOTDIR;
+	fd = node_open(t->worker, held.node, O_RDONLY | O_DIRECTORY);
+	if (fd < 0)
+		return fd;
+	return enter(t,
+		     (struct file_spec){ .nodeid = node_nodeid(held.node),
+					 .fd = fd,
+					 .flags = O_RDONLY,
+					 .kind = FILE_DIRECTORY },
+		     fh);
+}
+
+/* Answers OPEN and OPENDIR; an fh that nobody learns of is released. */
+static void reply_opened(fuse_req_t req, uint64_t nodeid, int error, uint64_t fh,
+			 enum file_kind kind)
+{
+	struct fuse_thread *t = fuse_thread_of(req);
+	struct fuse_open_out out = { .fh = fh,
+				     .open_flags = reply_open_flags(t, kind == FILE_DIRECTORY) };
+
+	if (error)
+		reply_result(req, error);
+	else if (fuse_reply_buf(req, (const char *)&out, sizeof(out)) != 0)
+		(void)file_release(t->worker, fuse_server_files(t->server), fh,
+				   (nodeid_t){ nodeid }, kind);
+}
+
+void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	uint64_t fh = 0;
+	int error = do_open(fuse_thread_of(req), ino, fi->flags, &fh);
+
+	reply_opened(req, ino, error, fh, FILE_REGULAR);
+}
+
+void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	uint64_t fh = 0;
+	int error = do_opendir(fuse_thread_of(req), ino, &fh);
+
+	(void)fi;
+	reply_opened(req, ino, error, fh, FILE_DIRECTORY);
+}
+
+static void release(fuse_req_t req, uint64_t nodeid, const struct fuse_file_info *fi,
+		    enum file_kind kind)
+{
+	struct fuse_thread *t = fuse_thread_of(req);
+	int error = file_release(t->worker, fuse_server_files(t->server), fi->fh,
+				 (nodeid_t){ nodeid }, kind);
+
+	if (!error)
+		locks_release(t, nodeid, fi);
+	reply_result(req, error);
+}
+
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	release(req, ino, fi, FILE_REGULAR);
+}
+
+void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	release(req, ino, fi, FILE_DIRECTORY);
+}
+
+/* ---- data ------------------------------------------------------------------------------------------ */
+
+/* Reads until `size` or the end of the file; what was read before an error counts. */
+static ssize_t read_all(int fd, uint8_t *buf, size_t size, off_t off)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t n = pread(fd, buf + done, size - done, off + (off_t)done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && done == 0)
+			return -errno;
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+static ssize_t write_all(int fd, const uint8_t *buf, size_t size, off_t off)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t n = pwrite(fd, buf + done, size - done, off + (off_t)done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && done == 0)
+			return -errno;
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+/* Is [off, off + size) a range of a file at all? */
+static bool range_valid(off_t off, size_t size)
+{
+	return off >= 0 && size <= FUSE_REQUEST_MAX && off <= INT64_MAX - (off_t)size;
+}
+
+/* Bytes in t->io, or -errno. */
+static ssize_t do_read(struct fuse_thread *t, uint64_t nodeid, uint64_t fh, size_t size, off_t off)
+{
+	CLEANUP_HELD struct held held = { .t = t };
+	int error = held_file(t, nodeid, fh, FILE_REGULAR, &held);
+
+	if (error)
+		return error;
+	if (!range_valid(off, size))
+		return -EINVAL;
+	return read_all(held.file->fd, t->io, size, off);
+}
+
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct fuse_thread *t = fuse_thread_of(req);
+	ssize_t n = do_read(t, ino, fi->fh, size, off);
+
+	if (n < 0)
+		reply_result(req, (int)n);
+	else
+		(void)fuse_reply_buf(req, (const char *)t->io, (size_t)n);
+}
+
+static ssize_t do_write(struct fuse_thread *t, uint64_t nodeid, uint64_t fh, const void *buf,
+			size_t size, off_t off)
+{
+	CLEANUP_HELD struct held held = { .t = t };
+	struct killpriv saved;
+	ssize_t n;
+	int error = check_writable(t);
+
+	if (!error)
+		error = held_file(t, nodeid, fh, FILE_REGULAR, &held);
+	if (error)
+		return error;
+	if (!range_valid(off, size))
+		return -EINVAL;
+	if (held.file->flags & O_DIRECT) {
+		/* Wants aligned memory, which a request behind its header is not. */
+		memcpy(t->io, buf, size);
+		buf = t->io;
+	}
+	error = killpriv_enter(t->request.kill_suidgid, &saved);
+	if (error)
+		return error;
+	n = write_all(held.file->fd, buf, size, off);
+	killpriv_leave(&saved);
+	if (n > 0)
+		xattr_drop_capability(t, held.file->fd);
+	return n;
+}
+
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
+	      struct fuse_file_info *fi)
+{
+	ssize_t n = do_write(fuse_thread_of(req), ino, fi->fh, buf, size, off);
+
+	if (n < 0)
+		reply_result(req, (int)n);
+	else
+		(void)fuse_reply_write(req, (size_t)n);
+}
+
+static ssize_t do_copy(struct fuse_thread *t, uint64_t from, uint64_t from_fh, off_t from_off,
+		       uint64_t to, uint64_t to_fh, off_t to_off, size_t len)
+{
+	CLEANUP_HELD struct held in = { .t = t };
+	CLEANUP_HELD struct held out = { .t = t };
+	ssize_t n;
+	int error = check_writable(t);
+
+	if (!error)
+		error = held_file(t, from, from_fh, FILE_REGULAR, &in);
+	if (!error)
+		error = held_file(t, to, to_fh, FILE_REGULAR, &out);
+	if (error)
+		return error;
+	n = copy_file_range(in.file->fd, &from_off, out.file->fd, &to_off, len, 0);
+	if (n < 0)
+		return -errno;
+	if (n > 0)
+		xattr_drop_capability(t, out.file->fd);
+	return n;
+}
+
+void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
+			struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
+			struct fuse_file_info *fi_out, size_t len, int flags)
+{
+	ssize_t n = -EINVAL;
+
+	/* The reply counts with 32 bits; a shorter copy is legal. */
+	if (len > INT_MAX)
+		len = INT_MAX & ~4095;
+	if (flags == 0)
+		n = do_copy(fuse_thread_of(req), ino_in, fi_in->fh, off_in, ino_out, fi_out->fh,
+			    off_out, len);
+	if (n < 0)
+		reply_result(req, (int)n);
+	else
+		(void)fuse_reply_write(req, (size_t)n);
+}
+
+static int do_fallocate(struct fuse_thread *t, uint64_t nodeid, uint64_t fh, int mode, off_t offset,
+			off_t length)
+{
+	CLEANUP_HELD struct held held = { .t = t };
+	int error = check_writable(t);
+
+	if (!error)
+		error = held_file(t, nodeid, fh, FILE_REGULAR, &held);
+	if (!error)
+		error = call_result(fallocate(held.file->fd, mode, offset, length));
+	if (!error)
+		xattr_drop_capability(t, held.file->fd);
+	return error;
+}
+
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+		  struct fuse_file_info *fi)
+{
+	reply_result(req, do_fallocate(fuse_thread_of(req), ino, fi->fh, mode, offset, length));
+}
+
+static off_t do_lseek(struct fuse_thread *t, uint64_t nodeid, uint64_t fh, off_t off, int whence)
+{
+	CLEANUP_HELD struct held held = { .t = t };
+	int error = held_file(t, nodeid, fh, FILE_REGULAR, &held);
+	off_t at;
+
+	if (error)
+		return error;
+	/* The descriptor's position means nothing: all reading and writing says where. */
+	at = lseek(held.file->fd, off, whence);
+	return at < 0 ? -errno : at;
+}
+
+void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+	off_t at = do_lseek(fuse_thread_of(req), ino, fi->fh, off, whence);
+
+	if (at < 0)
+		reply_result(req, (int)at);
+	else
+		(void)fuse_reply_lseek(req, at);
+}
+
+/* ---- durability ------------------------------------------------------------------------------------ */
+
+static int do_flush(struct fuse_thread *t, uint64_t nodeid, const struct fuse_file_info *fi)
+{
+	CLEANUP_HELD struct held held = { .t = t };
+	int copy, error = held_file(t, nodeid, fi->fh, FILE_ANY, &held);
+
+	if (error)
+		return error;
+	locks_flush(t, nodeid, fi->lock_owner);
+	/* Some file systems (NFS, quotas) say only at close() that a write has failed. */
+	copy = fcntl(held.file->fd, F_DUPFD_CLOEXEC, 0);
+	if (copy < 0)
+		return -errno;
+	return call_result(close(copy));
+}
+
+void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	reply_result(req, do_flush(fuse_thread_of(req), ino, fi));
+}
+
+static int do_fsync(struct fuse_thread *t, uint64_t nodeid, uint64_t fh, int datasync,
+		    enum file_kind kind)
+{
+	CLEANUP_HELD struct held held = { .t = t };
+	int error = held_file(t, nodeid, fh, kind, &held);
+
+	if (error)
+		return error;
+	return call_result(datasync ? fdatasync(held.file->fd) : fsync(held.file->fd));
+}
+
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	reply_result(req, do_fsync(fuse_thread_of(req), ino, fi->fh, datasync, FILE_REGULAR));
+}
+
+void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	reply_result(req, do_fsync(fuse_thread_of(req), ino, fi->fh, datasync, FILE_DIRECTORY));
+}
+
+static int do_syncfs(struct fuse_thread *t, uint64_t nodeid)
+{
+	CLEANUP_HELD struct held held = { .t = t };
+	int error = held_get(t, nodeid, &held);
+
+	return error ? error : export_sync(t->worker, held.node);
+}
+
+void fuse_wire_syncfs(struct fuse_thread *t)
+{
+	int error = do_syncfs(t, t->request.in->nodeid);
+
+	fuse_thread_reply(t, t->request.in->unique, error, NULL, 0);
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * session.c - one thread that serves requests: guard, our own opcodes, or a libfuse session of its
+ * own.
+ *
+ * The libfuse session has custom I/O: requests are put in by fuse_session_process_buf(), replies
+ * come out of reply_from_libfuse(). It sees one INIT, ours, whose reply is swallowed, and after
+ * that nothing but requests that passed the guard; never INIT, DESTROY (twice is an error to it) or
+ * INTERRUPT (it would keep those of unknown requests in a list). A session for each thread, because
+ * its lock is slower than the requests.
+ *
+ * Everything here runs on the thread that owns the struct fuse_thread, but for
+ * reply_from_libfuse(), which the lock waiters call too, long after the request was in hand.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "fuse/locks.h"
+#include "fuse/server.h"
+
+#define IO_ALIGN 4096
+/* The protocol that libfuse 3.14 as Debian 12 has it was written for. */
+#define LIBFUSE_MINOR 31
+
+/* --- replies ---------------------------------------------------------------------------------- */
+
+/* Where the reply of an opcode has its fuse_attr.flags, behind the header; 0: it has none. */
+static size_t attr_flags_at(uint32_t opcode)
+{
+	const size_t entry =
+		offsetof(struct fuse_entry_out, attr) + offsetof(struct fuse_attr, flags);
+	const size_t attr =
+		offsetof(struct fuse_attr_out, attr) + offsetof(struct fuse_attr, flags);
+
+	switch (opcode) {
+	case FUSE_LOOKUP:
+	case FUSE_SYMLINK:
+	case FUSE_MKNOD:
+	case FUSE_MKDIR:
+	case FUSE_LINK:
+	case FUSE_CREATE:
+		return entry;
+	case FUSE_GETATTR:
+	case FUSE_SETATTR:
+		return attr;
+	default:
+		return 0;
+	}
+}
+
+/*
+ * Puts in the attr flags that libfuse does not know. Only the request in hand has any: replies that
+ * other threads send (locks, fsync) are bare headers, and leave before they look at `t`.
+ */
+static void patch_attr_flags(struct fuse_thread *t, const struct iovec *iov, int count)
+{
+	struct fuse_out_header out;
+	uint32_t flags;
+	size_t at;
+
+	if (count < 2)
+		return;
+	memcpy(&out, iov[0].iov_base, sizeof(out));
+	if (out.error || out.unique != t->replying_to || !t->request.in || !t->request.attr_flags)
+		return;
+	at = attr_flags_at(t->request.in->opcode);
+	if (!at || iov[1].iov_len < at + sizeof(flags))
+		return;
+	memcpy(&flags, (char *)iov[1].iov_base + at, sizeof(flags));
+	flags |= t->request.attr_flags;
+	memcpy((char *)iov[1].iov_base + at, &flags, sizeof(flags));
+}
+
+/*
+ * libfuse's writev. A failure is ENOENT to it (the request was interrupted): it says nothing then,
+ * and the operation learns that its reply did not arrive.
+ */
+static ssize_t reply_from_libfuse(int fd, struct iovec *iov, int count, void *userdata)
+{
+	struct fuse_thread *t = userdata;
+	struct fuse_out_header out;
+	int error;
+
+	(void)fd;
+	if (!t->session_ready)
+		return 0; /* the answer to our own INIT */
+	patch_attr_flags(t, iov, count);
+	memcpy(&out, iov[0].iov_base, sizeof(out));
+	error = t->reply(t->transport, out.unique, iov, count);
+	if (error) {
+		errno = ENOENT;
+		return -1;
+	}
+	return (ssize_t)out.len;
+}
+
+/* libfuse wants one, and never calls it: requests are put in. */
+static ssize_t read_for_libfuse(int fd, void *buf, size_t len, void *userdata)
+{
+	(void)fd;
+	(void)buf;
+	(void)len;
+	(void)userdata;
+	errno = ENODEV;
+	return -1;
+}
+
+void fuse_thread_reply(struct fuse_thread *t, uint64_t unique, int error, const void *data,
+		       size_t len)
+{
+	struct fuse_out_header out = { .len = sizeof(out), .error = error, .unique = unique };
+	struct iovec iov[2] = { { .iov_base = &out, .iov_len = sizeof(out) } };
+	int count = 1;
+
+	if (!error && data && len) {
+		iov[1] = (struct iovec){ .iov_base = (void *)(uintptr_t)data, .iov_len = len };
+		out.len += (uint32_t)len;
+		count = 2;
+	}
+	error = t->reply(t->transport, unique, iov, count);
+	if (error)
+		log_debug("fuse: a reply could not be sent: %s", strerror(-error));
+}
+
+/* --- the thread ------------------------------------------------------------------------------- */
+
+/* Feeds the libfuse session its one INIT. */
+static int begin_libfuse(struct fuse_thread *t)
+{
+	struct {
+		struct fuse_in_header in;
+		struct fuse_init_in init;
+	} request = {
+		.in = { .len = sizeof(request), .opcode = FUSE_INIT, .unique = 1 },
+		.init = { .major = FUSE_KERNEL_VERSION,
+			  .minor = LIBFUSE_MINOR,
+			  .max_readahead = INIT_MAX_WRITE,
+			  .flags = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_EXPORT_SUPPORT |
+				   FUSE_BIG_WRITES | FUSE_HAS_IOCTL_DIR | FUSE_MAX_PAGES },
+	};
+	struct fuse_buf buf = { .size = sizeof(request), .mem = &request };
+
+	fuse_session_process_buf(t->session, &buf);
+	if (fuse_session_exited(t->session))
+		return -EPROTO;
+	t->session_ready = true;
+	return 0;
+}
+
+static int new_session(struct fuse_thread *t)
+{
+	static const struct fuse_custom_io io = { .writev = reply_from_libfuse,
+						  .read = read_for_libfuse };
+	char name[] = "holdfast";
+	char *argv[] = { name, NULL };
+	struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+	int error;
+	int fd;
+
+	t->session = fuse_session_new(&args, &holdfast_ops, sizeof(holdfast_ops), t);
+	fuse_opt_free_args(&args);
+	if (!t->session)
+		return -ENOMEM;
+	/* libfuse keeps and closes a descriptor that it never uses; this one needs no file. */
+	fd = eventfd(0, EFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	error = fuse_session_custom_io(t->session, &io, fd);
+	if (error) {
+		(void)fd_close(fd);
+		return error;
+	}
+	return begin_libfuse(t);
+}
+
+int fuse_thread_new(struct fuse_server *s, fuse_reply_fn *reply, void *transport,
+		    struct fuse_thread **out)
+{
+	struct fuse_thread *t = calloc(1, sizeof(*t));
+	int error = -ENOMEM;
+
+	if (!t)
+		return error;
+	t->server = s;
+	t->reply = reply;
+	t->transport = transport;
+	t->scratch = aligned_alloc(IO_ALIGN, FUSE_REQUEST_MAX);
+	t->io = aligned_alloc(IO_ALIGN, FUSE_REQUEST_MAX);
+	if (!t->scratch || !t->io)
+		goto err;
+	error = worker_new(s->export, &t->worker);
+	if (error)
+		goto err;
+	error = new_session(t);
+	if (error)
+		goto err;
+	*out = t;
+	return 0;
+
+err:
+	fuse_thread_free(t);
+	return error;
+}
+
+void fuse_thread_free(struct fuse_thread *t)
+{
+	if (!t)
+		return;
+	/* Requests that wait for locks belong to the session. */
+	lock_table_stop(t->server->locks, t);
+	if (t->session)
+		fuse_session_destroy(t->session);
+	worker_free(t->worker);
+	free(t->io);
+	free(t->scratch);
+	free(t);
+}
+
+/* --- requests --------------------------------------------------------------------------------- */
+
+void fuse_wire_interrupt(struct fuse_thread *t)
+{
+	struct fuse_interrupt_in in;
+
+	memcpy(&in, t->request.args, sizeof(in));
+	lock_table_interrupt(t->server->locks, in.unique);
+}
+
+/* Hands a request that passed to whom it concerns. */
+static void dispatch(struct fuse_thread *t)
+{
+	const struct fuse_in_header *in = t->request.in;
+	struct fuse_buf buf = { .size = sizeof(*in) + t->request.args_len,
+				.mem = (void *)(uintptr_t)in };
+
+	switch (in->opcode) {
+	case FUSE_INIT:
+		fuse_wire_init(t);
+		break;
+	case FUSE_DESTROY:
+		fuse_wire_destroy(t);
+		break;
+	case FUSE_INTERRUPT:
+		fuse_wire_interrupt(t);
+		break;
+	case FUSE_SYNCFS:
+		fuse_wire_syncfs(t);
+		break;
+	case FUSE_TMPFILE:
+		fuse_wire_tmpfile(t);
+		break;
+	case FUSE_OP_STATX:
+		fuse_wire_statx(t);
+		break;
+	default:
+		fuse_session_process_buf(t->session, &buf);
+		break;
+	}
+}
+
+int fuse_thread_request(struct fuse_thread *t, const void *request, size_t len)
+{
+	struct fuse_server *s = t->server;
+	bool live = server_live(s);
+	struct guard_terms terms = server_terms(s);
+	struct guard_result result;
+
+	if (len < sizeof(struct fuse_in_header))
+		return -EIO;
+	atomic_fetch_add_explicit(&s->requests, 1, memory_order_relaxed);
+	guard_check(&terms, request, len, t->scratch, &result);
+	if (result.verdict == GUARD_PASS && !live && result.opcode != FUSE_INIT) {
+		result.verdict = result.answered ? GUARD_REFUSE : GUARD_DROP;
+		result.error = -EIO;
+	}
+	if (result.verdict != GUARD_PASS) {
+		atomic_fetch_add_explicit(&s->refused, 1, memory_order_relaxed);
+		log_limited(LOG_LEVEL_DEBUG, "fuse: %s %u of %zu bytes refused: %s",
+			    guard_opcode_name(result.opcode), result.opcode, len,
+			    result.error ? strerror(-result.error) : "malformed");
+		if (result.verdict == GUARD_REFUSE)
+			fuse_thread_reply(t, result.unique, result.error, NULL, 0);
+		return 0;
+	}
+
+	worker_begin(t->worker);
+	t->request = result.request;
+	t->replying_to = result.unique;
+	dispatch(t);
+	t->request = (struct fuse_request){ 0 };
+	t->replying_to = 0;
+	return 0;
+}

@@ -1,0 +1,34 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# on: own
+# Without --state-dir: below /var/lib/holdfast, found again by the share's path and when the share was moved; never in it.
+. "$(dirname "$0")/../lib/case.sh"
+
+share_make
+echo one >"$SHARE/f"
+serve() { # in the place of daemon_start, which gives a --state-dir
+	MOUNT[a]=$TMP/mnt-a LOG[a]=$TMP/log-a
+	mkdir -p "${MOUNT[a]}"
+	"$HOLDFAST" --shared-dir="$SHARE" --mount="${MOUNT[a]}" 2>"${LOG[a]}" </dev/null &
+	PID[a]=$!
+	DAEMON_OFFSET=0
+	within 20 daemon_is_up a || fail "does not serve"
+	daemon_alive a || fail "ended"
+}
+serve
+h=$(handle_of "${MOUNT[a]}/f")
+[[ -n $(find /var/lib/holdfast -name key) ]] || fail "no key below /var/lib/holdfast"
+daemon_kill9
+serve
+expect_opens "$h" one
+daemon_stop
+[[ $(find /var/lib/holdfast -name key | wc -l) == 1 ]] || fail "more than one state"
+step "a second share has its own"
+SHARE=$HOST/share2; mkdir "$SHARE"; echo two >"$SHARE/f"
+serve
+expect_opens "$(handle_of "${MOUNT[a]}/f")" two
+expect_stale "$h"
+daemon_stop
+step "never in the share"
+daemon_refuses 2 --state-dir="$SHARE/state" 2>/dev/null || true
+[[ ! -e $SHARE/state/key ]] || fail "a key in the share"

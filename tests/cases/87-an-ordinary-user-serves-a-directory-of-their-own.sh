@@ -1,0 +1,31 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# on: own
+# Without any capability: by name. State below the XDG directory, mounted by fusermount3. root opens the handles.
+. "$(dirname "$0")/../lib/case.sh"
+
+[[ -u $(command -v fusermount3) ]] || skip "fusermount3 is not setuid here"
+share_make
+chmod 755 "$TMP" "$HOST"
+path=$TMP
+while [[ $path != / ]]; do
+	[[ $(stat -c %A "$path") == *x ]] || skip "$path is closed to other users"
+	path=${path%/*}
+	path=${path:-/}
+done
+chmod 666 /dev/fuse
+chown -R 1234:1234 "$SHARE"
+STATE=$TMP/user-state
+mkdir -p "$TMP/mnt-a" "$STATE"
+chown 1234:1234 "$TMP/mnt-a" "$STATE"
+chmod 700 "$STATE"
+user=(setpriv --reuid 1234 --regid 1234 --clear-groups env "HOME=$TMP/home1234")
+DAEMON_PREFIX=("${user[@]}")
+daemon_start a
+"${user[@]}" bash -c "mkdir '${MOUNT[a]}/d' && echo one >'${MOUNT[a]}/d/f'" || fail "write"
+h=$("${user[@]}" "$TOOLS/catalogue" get "${MOUNT[a]}/d/f") || fail "handle"
+"${user[@]}" mv "${MOUNT[a]}/d" "${MOUNT[a]}/e" || fail "mv"
+daemon_restart term
+[[ $("${user[@]}" "$TOOLS/catalogue" get "${MOUNT[a]}/e/f") == "$h" ]] || fail "another handle after a restart"
+expect_text "content" one "$("${user[@]}" cat "${MOUNT[a]}/e/f")"
+daemon_stop

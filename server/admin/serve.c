@@ -35,6 +35,7 @@
 
 #define LONG_TIMEOUT 86400.0 /* seconds, as virtiofsd's for "always" */
 #define AUTO_TIMEOUT 1.0
+#define SIGNAL_END SIGHUP /* wakes our own signal thread at the end */
 #define CONF_FUSE "/etc/fuse.conf"
 
 struct serving {
@@ -377,7 +378,7 @@ static void take_down(struct serving *v)
 {
 	if (v->signals_started) {
 		/* It waits for one of them, and a second stop does no harm. */
-		(void)pthread_kill(v->signals, SIGTERM);
+		(void)pthread_kill(v->signals, SIGNAL_END);
 		(void)pthread_join(v->signals, NULL);
 	}
 	status_server_stop(v->status);

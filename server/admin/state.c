@@ -414,29 +414,39 @@ void state_free(struct state *s)
 	free(s);
 }
 
+/* The directory in which the one at the absolute `path` lies: a descriptor or -errno. */
+static int open_parent(const char *path)
+{
+	char *up = strdup(path);
+	char *slash = up ? strrchr(up, '/') : NULL;
+	int fd = -EINVAL;
+
+	if (slash) {
+		slash[slash == up] = '\0';
+		fd = open(up, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0)
+			fd = -errno;
+	}
+	free(up);
+	return fd;
+}
+
 /* 1 if `mount` and `other` lie in each other, 0, or -errno. */
 static int overlap(int mount, const char *path, int other)
 {
 	CLEANUP_FD int parent = -1;
-	CLEANUP_FREE char *up = NULL;
 	struct stat st;
-	char *slash;
-	int below;
 
 	if (fstat(mount, &st) == 0) {
-		below = dirs_inside(mount, other);
+		int below = dirs_inside(mount, other);
+
 		return below ? below : dirs_inside(other, mount);
 	}
 	if (errno != ENOTCONN)
 		return -errno;
 	/* A mount whose daemon was killed: nothing can lie in it, and it lies where its parent does. */
-	up = strdup(path);
-	slash = up ? strrchr(up, '/') : NULL;
-	if (!slash)
-		return up ? -EINVAL : -ENOMEM;
-	slash[slash == up] = '\0';
-	parent = open(up, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return parent < 0 ? -errno : dirs_inside(parent, other);
+	parent = open_parent(path);
+	return parent < 0 ? parent : dirs_inside(parent, other);
 }
 
 int state_check_mount(const struct state *s, int mount, const char *path)

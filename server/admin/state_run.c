@@ -76,17 +76,21 @@ static int open_recorded(const struct state *s, bool in_use)
 static int choose(struct state_search *q, bool *changed)
 {
 	struct state *s = q->state;
-	CLEANUP_FREE char *base = run_base(q->request);
-	CLEANUP_FREE char *path = NULL;
+	char *base = run_base(q->request);
 	char run[PATH_MAX] = "";
 	int fd = -1;
 
-	if (base && asprintf(&path, "%s/%s", base, s->record.id) >= 0)
-		fd = open_run(s, path, 2);
-	if (fd >= 0)
-		(void)snprintf(run, sizeof(run), "%s", path);
-	else
+	if (base) {
+		int n = snprintf(run, sizeof(run), "%s/%s", base, s->record.id);
+
+		if (n > 0 && (size_t)n < sizeof(run))
+			fd = open_run(s, run, 2);
+		free(base);
+	}
+	if (fd < 0) {
+		run[0] = '\0';
 		fd = openat(s->statedir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
 	if (strcmp(run, s->record.run) != 0) {
 		memcpy(s->record.run, run, sizeof(run));
 		*changed = true;

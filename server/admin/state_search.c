@@ -82,21 +82,34 @@ static char *base_path(const struct state_request *request, unsigned *make)
 	return n < 0 ? NULL : path;
 }
 
+/* What a record has in common with the share. */
+static struct candidate compare(const struct state_search *q, const struct state_record *record)
+{
+	struct candidate c = { .shows = STATE_SHOWS_NOT };
+
+	c.by_root = q->root[0] && strcmp(record->root, q->root) == 0;
+	c.by_path = strcmp(record->path, q->state->sharepath) == 0;
+	/* Without a root on both sides the path is all there is. */
+	if (c.by_path && !q->root[0] && !record->root[0])
+		c.by_root = true;
+	if (c.by_root)
+		c.shows = state_record_shows(q, record);
+	return c;
+}
+
 /* Adds the directory `name` of the base if its record has the share's root or path. 0 or -errno. */
 static int consider(struct state_search *q, int base, const char *name, struct candidates *all)
 {
 	CLEANUP_FD int fd = -1;
-	CLEANUP_FREE struct state_record *record = malloc(sizeof(*record));
-	struct candidate c = { 0 };
+	struct state_record record;
+	struct candidate c;
 	struct candidate *grown;
 	int err;
 
-	if (!record)
-		return -ENOMEM;
 	fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return 0;
-	err = state_record_read(fd, record);
+	err = state_record_read(fd, &record);
 	if (err == -ENOENT)
 		return 0; /* a start that was killed before it wrote one */
 	if (err) {
@@ -104,14 +117,9 @@ static int consider(struct state_search *q, int base, const char *name, struct c
 			 err == -EPROTO ? "it is of a newer version" : dirs_error(err));
 		return 0;
 	}
-	c.by_root = q->root[0] && strcmp(record->root, q->root) == 0;
-	c.by_path = strcmp(record->path, q->state->sharepath) == 0;
+	c = compare(q, &record);
 	if (!c.by_root && !c.by_path)
 		return 0;
-	/* Without a root on both sides the path is all there is. */
-	if (c.by_path && !q->root[0] && !record->root[0])
-		c.by_root = true;
-	c.shows = c.by_root ? state_record_shows(q, record) : STATE_SHOWS_NOT;
 
 	grown = realloc(all->list, (all->count + 1) * sizeof(*grown));
 	if (!grown)
@@ -189,11 +197,7 @@ static void state_name(const char *sharepath, const char *id, char out[NAME_MAX 
 
 		out[len++] = (char)(plain ? *p : '_');
 	}
-	if (!len) {
-		memcpy(out, "root", 4);
-		len = 4;
-	}
-	(void)snprintf(out + len, NAME_MAX + 1 - len, "-%.8s", id);
+	(void)snprintf(out + len, NAME_MAX + 1 - len, "%s-%.8s", len ? "" : "root", id);
 }
 
 static int create(struct state_search *q, int base, const char *basepath)
@@ -260,42 +264,54 @@ static int settle(struct state_search *q, int base, const char *basepath,
 	return 0;
 }
 
-int state_search_base(struct state_search *q)
+/* Opens the base at `path`, or makes it, but never inside the share. 0 or -1. */
+static int open_base(struct state_search *q, const char *path, unsigned make, int *base)
 {
-	CLEANUP_FREE char *path = NULL;
-	CLEANUP_FD int base = -1;
-	struct candidates all = { 0 };
-	unsigned make = 0;
-	int err;
+	bool create = q->request->mode == STATE_CREATE;
+	int err = dirs_open(path, create ? make : 0, q->state->share, base);
 
-	path = base_path(q->request, &make);
-	if (!path)
-		return state_fail(q, HOLDFAST_EXIT_STATE,
-				  "state: no place for it: %s; give --state-dir", strerror(errno));
-	err = dirs_open(path, q->request->mode == STATE_CREATE ? make : 0, q->state->share, &base);
-	if (err == -ENOENT && q->request->mode != STATE_CREATE)
-		return state_fail(q, HOLDFAST_EXIT_STATE,
-				  "state: %s is not known (there is no %s): it was never served, "
-				  "or --state-dir is due",
-				  q->state->sharepath, path);
+	if (err == -ENOENT && !create)
+		return state_fail(
+			q, HOLDFAST_EXIT_STATE,
+			"state: %s is not known (there is no %s): it was never served, or "
+			"--state-dir is due",
+			q->state->sharepath, path);
 	if (!err)
-		err = dirs_check_private(base);
-	if (!err && dirs_inside(base, q->state->share) == 1)
+		err = dirs_check_private(*base);
+	if (!err && dirs_inside(*base, q->state->share) == 1)
 		err = -EXDEV; /* before anything is made in there */
 	if (err)
 		return state_fail(q, err == -EXDEV ? HOLDFAST_EXIT_USAGE : HOLDFAST_EXIT_STATE,
 				  "state: cannot use %s: %s; give --state-dir", path,
 				  dirs_error(err));
-
-	if (flock(base, LOCK_EX))
+	if (flock(*base, LOCK_EX))
 		return state_fail(q, HOLDFAST_EXIT_STATE, "state: cannot lock %s: %s", path,
 				  strerror(errno));
-	err = collect(q, base, &all);
-	if (err)
-		err = state_fail(q, HOLDFAST_EXIT_STATE, "state: cannot read %s: %s", path,
-				 strerror(-err));
-	else
-		err = settle(q, base, path, &all);
+	return 0;
+}
+
+int state_search_base(struct state_search *q)
+{
+	struct candidates all = { 0 };
+	unsigned make = 0;
+	int base = -1;
+	char *path = base_path(q->request, &make);
+	int err;
+
+	if (!path)
+		return state_fail(q, HOLDFAST_EXIT_STATE,
+				  "state: no place for it: %s; give --state-dir", strerror(errno));
+	err = open_base(q, path, make, &base);
+	if (!err) {
+		err = collect(q, base, &all);
+		if (err)
+			err = state_fail(q, HOLDFAST_EXIT_STATE, "state: cannot read %s: %s", path,
+					 strerror(-err));
+		else
+			err = settle(q, base, path, &all);
+	}
 	candidates_free(&all);
+	fd_close(base);
+	free(path);
 	return err;
 }

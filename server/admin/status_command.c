@@ -106,44 +106,50 @@ static size_t list_daemons(const struct state *s, long pids[DAEMONS_MAX])
 	return n;
 }
 
-/* The answer of a daemon, NUL-terminated, for the caller to free. NULL: none (errno ECONNREFUSED: it is dead). */
-static char *ask(const struct state *s, long pid, bool json)
+/* Asks on the connection `fd` and reads up to ANSWER_MAX bytes; their number or -errno. */
+static ssize_t converse(int fd, const char *line, char *text)
 {
-	CLEANUP_FREE char *text = malloc(ANSWER_MAX + 1);
-	const char *line = json ? "json\n" : "text\n";
-	CLEANUP_FD int fd = -1;
-	char name[64];
 	size_t got = 0;
-	char *answer;
 
-	if (!text)
-		return NULL;
-	(void)snprintf(name, sizeof(name), "%s%ld%s", HOLDFAST_STATUS_SOCKET_PREFIX, pid,
-		       HOLDFAST_STATUS_SOCKET_SUFFIX);
-	fd = status_connect(s->rundir, name);
-	if (fd < 0) {
-		errno = -fd;
-		return NULL;
-	}
 	if (send(fd, line, strlen(line), MSG_NOSIGNAL) != (ssize_t)strlen(line))
-		return NULL;
+		return -EPIPE;
 	while (got < ANSWER_MAX) {
 		ssize_t n = recv(fd, text + got, ANSWER_MAX - got, 0);
 
 		if (n < 0)
-			return NULL;
+			return -errno;
 		if (n == 0)
 			break;
 		got += (size_t)n;
 	}
-	if (got == 0) {
-		errno = EPIPE;
-		return NULL;
+	return got ? (ssize_t)got : -EPIPE;
+}
+
+/* The answer of a daemon, NUL-terminated, for the caller to free. 0 or -errno (-ECONNREFUSED: it is dead). */
+static int ask(const struct state *s, long pid, bool json, char **out)
+{
+	CLEANUP_FD int fd = -1;
+	char name[64];
+	char *text;
+	ssize_t n;
+
+	*out = NULL;
+	(void)snprintf(name, sizeof(name), "%s%ld%s", HOLDFAST_STATUS_SOCKET_PREFIX, pid,
+		       HOLDFAST_STATUS_SOCKET_SUFFIX);
+	fd = status_connect(s->rundir, name);
+	if (fd < 0)
+		return fd;
+	text = malloc(ANSWER_MAX + 1);
+	if (!text)
+		return -ENOMEM;
+	n = converse(fd, json ? "json\n" : "text\n", text);
+	if (n < 0) {
+		free(text);
+		return (int)n;
 	}
-	text[got] = '\0';
-	answer = text;
-	text = NULL;
-	return answer;
+	text[n] = '\0';
+	*out = text;
+	return 0;
 }
 
 static void begin_json(const struct state *s, const struct files *f)
@@ -187,14 +193,16 @@ static size_t show_daemons(const struct state *s, bool json)
 	size_t n = list_daemons(s, pids), answered = 0, silents = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		CLEANUP_FREE char *text = ask(s, pids[i], json);
+		char *text;
+		int err = ask(s, pids[i], json, &text);
 
-		if (text)
+		if (!err)
 			(void)printf("%s%s", json && answered++ ? ", " : "", text);
-		else if (errno != ECONNREFUSED && errno != ENOENT)
+		else if (err != -ECONNREFUSED && err != -ENOENT)
 			silent[silents++] = pids[i];
-		if (text && !json)
+		if (!err && !json)
 			answered++;
+		free(text);
 	}
 	if (json)
 		(void)fputs("], \"silent\": [", stdout);

@@ -412,6 +412,14 @@ int export_lookup_self(struct worker *w, nodeid_t id, struct entry *out)
 				  STATX_BASIC_STATS | STATX_BTIME, &looked.stx) < 0)
 			ret = -errno;
 	}
+	/*
+	 * What lost its last name lives on for who has it open, and a guest that has it open does not
+	 * need to decode its handle: that is stale for good.
+	 */
+	if (!ret && looked.stx.stx_nlink == 0) {
+		cache_clear_checked(w->x->cache, n);
+		ret = -ESTALE;
+	}
 	if (!ret)
 		ret = entry_fill(w, n, &looked.stx, out);
 	node_put(w, n);

@@ -83,9 +83,11 @@ int hostfs_fsid(int fd, enum hostfs_kind kind, uint8_t out[HOLDFAST_UUID_LEN])
 	struct ext4_fsuuid ext4 = { .len = HOLDFAST_UUID_LEN };
 	struct xfs_geometry_v1 xfs = { 0 };
 	struct btrfs_ioctl_fs_info_args btrfs = { 0 };
+	static const uint8_t none[HOLDFAST_UUID_LEN];
 
+	/* Some kernels give zeros here where the file system's own ioctl knows better. */
 	if (ioctl(fd, IOC_GETFSUUID, &generic) == 0 && generic.len > 0 &&
-	    generic.len <= HOLDFAST_UUID_LEN) {
+	    generic.len <= HOLDFAST_UUID_LEN && memcmp(generic.uuid, none, generic.len) != 0) {
 		memset(out, 0, HOLDFAST_UUID_LEN);
 		memcpy(out, generic.uuid, generic.len);
 		return 0;
@@ -98,7 +100,7 @@ int hostfs_fsid(int fd, enum hostfs_kind kind, uint8_t out[HOLDFAST_UUID_LEN])
 		memcpy(out, btrfs.fsid, HOLDFAST_UUID_LEN);
 	else
 		return -ENOTTY;
-	return 0;
+	return memcmp(out, none, HOLDFAST_UUID_LEN) ? 0 : -ENOTTY;
 }
 
 int hostfs_subvol(int fd, uint8_t out[HOLDFAST_UUID_LEN])

@@ -240,11 +240,27 @@ static int drop_old_generation(struct map *m, bool *dropped)
 	return err;
 }
 
+/* The state at one moment: another daemon may be making the tables right now. */
+static int schema_state_now(sqlite3 *db, struct schema_state *out)
+{
+	int err = map_exec(db, "BEGIN");
+
+	if (!err)
+		err = schema_state(db, out);
+	if (!sqlite3_get_autocommit(db)) {
+		int ended = map_exec(db, "ROLLBACK");
+
+		if (!err)
+			err = ended;
+	}
+	return err;
+}
+
 int map_schema_ready(struct map *m, bool *created)
 {
 	struct schema_state state;
 	bool dropped = false;
-	int err = schema_state(m->db, &state);
+	int err = schema_state_now(m->db, &state);
 
 	if (err)
 		return err;

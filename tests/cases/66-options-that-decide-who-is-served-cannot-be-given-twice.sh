@@ -17,13 +17,15 @@ expect_exit 2 "${serve[@]}" --no-such-option
 expect_exit 2 "${serve[@]}" --cache=sometimes
 expect_exit 2 "${serve[@]}" --max-nodes=lots
 expect_exit 2 "${serve[@]}" --rlimit-nofile=-1
+expect_exit 2 "${serve[@]}" --announce-submounts # virtiofs alone has it
+grep -q announce-submounts <<<"$SAID" || fail "it is not refused by name"
 expect_exit 2 "$HOLDFAST"
 expect_exit 2 "$HOLDFAST" "--shared-dir=$SHARE"
 expect_exit 3 "$HOLDFAST" "--shared-dir=$TMP/none" "--mount=$TMP/mnt" "--state-dir=$STATE"
 touch "$TMP/file"
 expect_exit 3 "$HOLDFAST" "--shared-dir=$TMP/file" "--mount=$TMP/mnt" "--state-dir=$STATE"
 expect_exit 10 "$HOLDFAST" "--shared-dir=$SHARE" "--mount=$TMP/none" "--state-dir=$STATE"
-! mountpoint -q "$TMP/mnt" || fail "it is mounted"
+! is_mounted "$TMP/mnt" || fail "it is mounted"
 run "$HOLDFAST" --help >"$TMP/help"
 (($(wc -l <"$TMP/help") <= 40 && $(wc -L <"$TMP/help") <= 80)) || fail "--help does not fit one screen"
 run "$HOLDFAST" --version | grep -q '[0-9]\.[0-9]' || fail "--version"

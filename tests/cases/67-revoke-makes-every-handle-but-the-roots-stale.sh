@@ -10,7 +10,7 @@ daemon_start a
 catalogue_take
 root=$(handle_of "${MOUNT[a]}")
 run cp "$STATE/map.db" "$TMP/old-map.db" && cp "$STATE/map.db-wal" "$TMP/old-map.db-wal" 2>/dev/null
-grep -v $'\t\\.$' "$CAT" >"$TMP/old"
+grep -av $'\t\\.$' "$CAT" >"$TMP/old"
 run "$HOLDFAST" revoke --yes --shared-dir="$SHARE" --state-dir="$STATE"
 drop_caches
 sleep 1

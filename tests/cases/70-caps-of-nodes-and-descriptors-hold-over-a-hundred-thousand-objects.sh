@@ -33,7 +33,7 @@ read -r held <&7
 echo "held: $held"
 ((held < 1024)) || fail "$held files are open"
 run stat "${MOUNT[a]}/d0002/f000" >/dev/null
-grep -v $'\t[d]\t' "$CAT" >"$TMP/no-directories"
+grep -av $'\t[d]\t' "$CAT" >"$TMP/no-directories"
 FROM=$TMP/no-directories catalogue_check --sample=200 --no-content
 exec 7<&-
 sleep 4

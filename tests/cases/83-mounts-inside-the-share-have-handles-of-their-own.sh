@@ -14,7 +14,7 @@ mount -t tmpfs tmpfs "$SHARE/tmp"
 run mount --bind "$SHARE/d" "$SHARE/bind"
 run "$TOOLS/populate" "$SHARE/xfs" 300
 echo mem >"$SHARE/tmp/f"
-daemon_start a --announce-submounts
+daemon_start a
 m=${MOUNT[a]}
 catalogue_take
 grep -q "bind/e/f" "$CAT" || fail "the bind mount is not walked"
@@ -23,9 +23,9 @@ catalogue_check
 drop_caches
 catalogue_check
 daemon_restart kill9
-grep -v $'\ttmp' "$CAT" >"$TMP/persisting"
+grep -av $'\ttmp' "$CAT" >"$TMP/persisting"
 FROM=$TMP/persisting catalogue_check
-grep $'\ttmp/f' "$CAT" >"$TMP/tmp-file"
+grep -a $'\ttmp/f' "$CAT" >"$TMP/tmp-file"
 FROM=$TMP/tmp-file catalogue_check --allow-stale
 step "unmounted, what lay in it is stale, and what it covered is not it"
 inside=$(handle_of "$m/xfs/d0000/f000")

@@ -18,7 +18,8 @@ echo changed >"${MOUNT[a]}/d0000/f000"
 h=$(handle_of "${MOUNT[a]}/d0000/f000")
 daemon_restart kill9
 expect_opens "$h" changed
-grep -v 'd0000/f000\|second-name' "$CAT" >"$TMP/rest"
+# The directory was copied up with its file: its birth time as overlayfs shows it is the copy's.
+grep -av $'d0000/f000\\|second-name\\|\td0000$' "$CAT" >"$TMP/rest"
 FROM=$TMP/rest catalogue_check --allow-stale
 daemon_stop
 step "without nfs_export it is served, and says that handles do not persist"

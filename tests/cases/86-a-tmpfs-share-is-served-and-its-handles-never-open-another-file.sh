@@ -24,7 +24,7 @@ case $rc in
 *)
 	umount -l "$TMP/mnt-a" 2>/dev/null
 	daemon_start a
-	grep -v $'\t\\.$' "$CAT" >"$TMP/old"
+	grep -av $'\t\\.$' "$CAT" >"$TMP/old"
 	FROM=$TMP/old catalogue_check --expect-stale
 	daemon_stop
 	;;

@@ -14,12 +14,12 @@ while [[ $path != / ]]; do
 	path=${path:-/}
 done
 chmod 666 /dev/fuse
-chown -R 1234:1234 "$SHARE"
+chown -R 65534:65534 "$SHARE"
 STATE=$TMP/user-state
 mkdir -p "$TMP/mnt-a" "$STATE"
-chown 1234:1234 "$TMP/mnt-a" "$STATE"
+chown 65534:65534 "$TMP/mnt-a" "$STATE"
 chmod 700 "$STATE"
-user=(setpriv --reuid 1234 --regid 1234 --clear-groups env "HOME=$TMP/home1234")
+user=(setpriv --reuid 65534 --regid 65534 --clear-groups env "HOME=$TMP/home-nobody")
 DAEMON_PREFIX=("${user[@]}")
 daemon_start a
 "${user[@]}" bash -c "mkdir '${MOUNT[a]}/d' && echo one >'${MOUNT[a]}/d/f'" || fail "write"

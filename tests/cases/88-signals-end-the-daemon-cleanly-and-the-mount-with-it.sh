@@ -16,7 +16,7 @@ for signal in TERM INT HUP; do
 	rc=0
 	wait "${PID[a]}" || rc=$?
 	((rc == 0)) || fail "SIG$signal: exit $rc"
-	! mountpoint -q "${MOUNT[a]}" || fail "SIG$signal: still mounted"
+	! is_mounted "${MOUNT[a]}" || fail "SIG$signal: still mounted"
 done
 daemon_start a
 expect_opens "$h" one

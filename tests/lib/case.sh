@@ -6,7 +6,7 @@
 # Given by run-case: ROOT (the repository), TMP (an empty directory of the case's own, below build/), FS (the
 # file system to be tested on), FULL (1 in `make test-full`).
 
-set -uo pipefail
+set -u # and no pipefail: `... | grep -q` ends its left side early
 shopt -s lastpipe
 
 HOLDFAST=$ROOT/${HOLDFAST_BUILD:-build}/holdfast

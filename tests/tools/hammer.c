@@ -12,6 +12,8 @@
 
 #include "handle.h"
 
+#define DIRECTORIES 64 /* a cold directory is found by reading its parent: keep those small */
+
 static FILE *seen;
 static FILE *gone;
 
@@ -119,17 +121,23 @@ int main(int argc, char **argv)
 	dir = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (!seen || !gone || dir < 0)
 		err(2, "hammer: %s", argv[1]);
+	for (unsigned i = 0; i < DIRECTORIES; i++) {
+		snprintf(path, sizeof(path), "h%u", i);
+		if (mkdirat(dir, path, 0755) && errno != EEXIST)
+			give_up("mkdir");
+	}
 	for (unsigned long i = 0;; i++) {
 		char name[64];
 		uint64_t r = random_next(&state);
 
 		/* Names to create and to look up are kept, those to remove have a space of their own. */
 		if (i % 4 < 2) {
-			snprintf(name, sizeof(name), "keep-%s-%lu", argv[3], i);
+			snprintf(name, sizeof(name), "h%lu/keep-%s-%lu", i % DIRECTORIES, argv[3], i);
 			create_one(dir, name, (unsigned)(r >> 8) % 12, true);
 		} else if (i % 4 == 2) {
-			snprintf(name, sizeof(name), "keep-%s-%llu", argv[3],
-				 (unsigned long long)((r >> 8) % (i + 1)));
+			unsigned long n = (r >> 8) % (i + 1);
+
+			snprintf(name, sizeof(name), "h%lu/keep-%s-%lu", n % DIRECTORIES, argv[3], n);
 			lookup_one(dir, name, true);
 		} else {
 			snprintf(name, sizeof(name), "drop-%s-%llu", argv[3], (unsigned long long)(r >> 8) % 50);

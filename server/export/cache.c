@@ -578,6 +578,11 @@ void cache_close_foreign(struct cache *c, uint64_t mount)
 
 /* --- names ------------------------------------------------------------------------------------------------ */
 
+static bool node_has_name(const struct node *n, nodeid_t parent, const char *name)
+{
+	return n->name && nodeid_equal(n->parent, parent) && strcmp(n->name, name) == 0;
+}
+
 void cache_set_name(struct cache *c, struct node *n, nodeid_t parent, const char *name)
 {
 	struct shard *s = shard_of(c, n->nodeid);
@@ -616,7 +621,7 @@ bool cache_has_name(struct cache *c, struct node *n, nodeid_t parent, const char
 	bool has;
 
 	pthread_mutex_lock(&s->lock);
-	has = n->name && nodeid_equal(n->parent, parent) && strcmp(n->name, name) == 0;
+	has = node_has_name(n, parent, name);
 	pthread_mutex_unlock(&s->lock);
 	return has;
 }
@@ -635,11 +640,8 @@ void cache_clear_name(struct cache *c, struct node *n)
 	free(old);
 }
 
-void cache_set_nameless(struct cache *c, struct node *n, bool nameless)
+static void node_set_nameless(struct cache *c, struct node *n, bool nameless)
 {
-	struct shard *s = shard_of(c, n->nodeid);
-
-	pthread_mutex_lock(&s->lock);
 	if (n->nameless != nameless && n->persistent && n->lookups > 0) {
 		if (nameless)
 			atomic_fetch_add(&c->pinned, 1);
@@ -647,9 +649,49 @@ void cache_set_nameless(struct cache *c, struct node *n, bool nameless)
 			atomic_fetch_sub(&c->pinned, 1);
 	}
 	n->nameless = nameless;
+}
+
+void cache_set_nameless(struct cache *c, struct node *n, bool nameless)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+
+	pthread_mutex_lock(&s->lock);
+	node_set_nameless(c, n, nameless);
 	pthread_mutex_unlock(&s->lock);
 	if (nameless)
 		cache_clear_name(c, n);
+}
+
+bool cache_known_as(struct cache *c, struct node *n, nodeid_t parent, const char *name)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+	bool known;
+
+	pthread_mutex_lock(&s->lock);
+	known = n->recorded && node_has_name(n, parent, name);
+	pthread_mutex_unlock(&s->lock);
+	return known;
+}
+
+void cache_settle(struct cache *c, struct node *n, nodeid_t parent, const char *name,
+		  const struct looked *looked)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+	uint64_t now = clock_ns();
+	char *old = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	if (!node_has_name(n, parent, name)) {
+		old = n->name;
+		n->name = strdup(name); /* without memory the name is not known, and the map is asked */
+		n->parent = parent;
+	}
+	node_set_nameless(c, n, false);
+	n->recorded = true;
+	n->checked = now;
+	n->mount = looked->mount;
+	pthread_mutex_unlock(&s->lock);
+	free(old);
 }
 
 bool cache_nameless(struct cache *c, struct node *n)
@@ -713,15 +755,18 @@ void cache_clear_checked(struct cache *c, struct node *n)
 	pthread_mutex_unlock(&s->lock);
 }
 
-uint64_t cache_checked(struct cache *c, struct node *n)
+bool cache_fresh(struct cache *c, struct node *n, uint64_t max_age)
 {
 	struct shard *s = shard_of(c, n->nodeid);
-	uint64_t checked;
+	uint64_t now = clock_ns();
+	bool fresh;
 
+	if (nodeid_is_root(n->nodeid))
+		return true;
 	pthread_mutex_lock(&s->lock);
-	checked = n->checked;
+	fresh = n->nameless || now - n->checked < max_age;
 	pthread_mutex_unlock(&s->lock);
-	return checked;
+	return fresh;
 }
 
 /* --- what does not change ----------------------------------------------------------------------------------- */

@@ -73,6 +73,11 @@ void cache_set_name(struct cache *c, struct node *n, nodeid_t parent, const char
 bool cache_name(struct cache *c, struct node *n, nodeid_t *parent, char name[HOLDFAST_NAME_MAX + 1]);
 /* Is this its name? */
 bool cache_has_name(struct cache *c, struct node *n, nodeid_t parent, const char *name);
+/* Is it, and does the map know it? */
+bool cache_known_as(struct cache *c, struct node *n, nodeid_t parent, const char *name);
+/* Seen just now under this name, which the map knows: all that follows from it. */
+void cache_settle(struct cache *c, struct node *n, nodeid_t parent, const char *name,
+		  const struct looked *looked);
 /* The name is not known any more (another one may be found in the map). */
 void cache_clear_name(struct cache *c, struct node *n);
 /* It has lost its last name, or never had one: pinned until FORGET. */
@@ -88,7 +93,8 @@ void cache_set_recorded(struct cache *c, struct node *n, bool recorded);
 
 /* Found in its place at this time (clock_ns()), in this mount. */
 void cache_set_checked(struct cache *c, struct node *n, uint64_t now, const struct looked *looked);
-uint64_t cache_checked(struct cache *c, struct node *n);
+/* May it be trusted: checked within `max_age` nanoseconds, or of those that cannot move? */
+bool cache_fresh(struct cache *c, struct node *n, uint64_t max_age);
 void cache_clear_checked(struct cache *c, struct node *n); /* look again before it is trusted */
 
 /* Closes descriptors of nodes nobody uses whose mount is not `mount`, so that the host can unmount. */

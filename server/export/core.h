@@ -94,6 +94,20 @@ struct export {
 	struct counters count;
 };
 
+/*
+ * The rowids of one bucket (equal upper 24 bits: neighbours on the disk) as a snapshot of the map had
+ * them, so that the objects of a directory that is seen for the first time need no SELECT each.
+ */
+#define NEIGHBOURS_MAX 1024
+struct neighbours {
+	uint64_t bucket;
+	uint64_t position; /* of the snapshot, in the ring */
+	bool valid;	   /* `rowids` holds them all */
+	bool missed;	   /* the last probe fell into the bucket and found no row */
+	unsigned count;
+	rowid_t rowids[NEIGHBOURS_MAX];
+};
+
 struct step;
 struct worker {
 	struct export *x;
@@ -103,6 +117,7 @@ struct worker {
 	struct map_reader *reader; /* NULL where nothing persists */
 	struct map_writer *writer; /* made when the first clash comes */
 	uint64_t clashes_seen;
+	struct neighbours neighbours;
 	bool scanning; /* this is the scan's worker: it waits for no scan */
 	struct step *steps; /* the resolver's */
 	size_t steps_room, steps_used;
@@ -123,7 +138,8 @@ int store_find(struct worker *w, rowid_t rowid, struct found *out);
 
 /*
  * The numbers of an object: those of tweak 0, unless they clash with another's. `known`, if not NULL,
- * tells whether there is a row, and `found` then holds it.
+ * tells whether there is a row, and `found` then holds it. *out comes with what mint_identity() gave for
+ * tweak 0.
  */
 int store_assign(struct worker *w, const struct identity *id, uint64_t ino, struct minted *out,
 		 bool *known, struct found *found);

@@ -271,8 +271,7 @@ static int entry_record(struct worker *w, struct node *n, struct node *parent, c
 
 	if (nodeid_is_root(cache_nodeid(n)))
 		return 0;
-	if (cache_persistent(n) && !(cache_has_name(c, n, cache_nodeid(parent), name) &&
-				     cache_recorded(c, n))) {
+	if (cache_persistent(n) && !cache_known_as(c, n, cache_nodeid(parent), name)) {
 		minted_of(n, &minted);
 		ret = store_record(&rec, RECORD_SEEN, &minted, looked, cache_rowid(parent), name);
 		if (!ret)
@@ -280,10 +279,7 @@ static int entry_record(struct worker *w, struct node *n, struct node *parent, c
 		if (ret < 0)
 			return ret;
 	}
-	cache_set_name(c, n, cache_nodeid(parent), name);
-	cache_set_nameless(c, n, false);
-	cache_set_recorded(c, n, true);
-	cache_set_checked(c, n, clock_ns(), looked);
+	cache_settle(c, n, cache_nodeid(parent), name, looked);
 	return 0;
 }
 

@@ -78,6 +78,12 @@ void map_reader_relax(struct map_reader *r, unsigned max_age_ms);
 /* The row of `rowid` in the snapshot: 0, -ENOENT, -EBADMSG (not authentic), or as above. */
 int map_get(struct map_reader *r, rowid_t rowid, struct row *out);
 
+/*
+ * The rowids from `first` to `last` that have a row, in order; both of one half of the numbers (SQLite sorts
+ * them as signed). Their number, or -E2BIG if there are more than `max`, or as above.
+ */
+int map_ids(struct map_reader *r, rowid_t first, rowid_t last, rowid_t *out, unsigned max);
+
 /* Up to `max` further names; their number or -errno. Names that do not authenticate are left out. */
 int map_aliases(struct map_reader *r, rowid_t rowid, struct name *out, unsigned max);
 

@@ -23,6 +23,7 @@ enum reader_stmt {
 	R_COMMIT,
 	R_TOUCH,
 	R_NODE,
+	R_IDS,
 	R_ALIASES,
 	R_CLASH,
 	R_PLACE,
@@ -37,6 +38,7 @@ static const char *const reader_sql[R_STMTS] = {
 	[R_COMMIT] = "COMMIT",
 	[R_TOUCH] = "SELECT 1 FROM meta LIMIT 1",
 	[R_NODE] = "SELECT sealed FROM node WHERE id=?1",
+	[R_IDS] = "SELECT id FROM node WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3",
 	[R_ALIASES] = "SELECT sealed FROM alias WHERE id=?1 ORDER BY seq DESC",
 	[R_CLASH] = "SELECT sealed FROM clash WHERE id=?1 ORDER BY tweak",
 	[R_PLACE] = "SELECT sealed FROM place WHERE id=?1",
@@ -280,6 +282,25 @@ int map_get(struct map_reader *r, rowid_t rowid, struct row *out)
 		err = -ENOENT;
 	(void)pthread_mutex_unlock(&r->lock);
 	return err;
+}
+
+int map_ids(struct map_reader *r, rowid_t first, rowid_t last, rowid_t *out, unsigned max)
+{
+	sqlite3_stmt *s = r->stmts[R_IDS];
+	unsigned n = 0;
+	int got;
+
+	(void)pthread_mutex_lock(&r->lock);
+	(void)sqlite3_bind_int64(s, 1, rowid_signed(first));
+	(void)sqlite3_bind_int64(s, 2, rowid_signed(last));
+	(void)sqlite3_bind_int64(s, 3, (sqlite3_int64)max + 1);
+	while ((got = stmt_row(s)) > 0 && n < max)
+		out[n++].v = (uint64_t)sqlite3_column_int64(s, 0);
+	stmt_done(s);
+	(void)pthread_mutex_unlock(&r->lock);
+	if (got > 0)
+		return -E2BIG;
+	return got < 0 ? got : (int)n;
 }
 
 int map_aliases(struct map_reader *r, rowid_t rowid, struct name *out, unsigned max)

@@ -53,9 +53,7 @@ static int climb_and_descend(struct worker *w, struct way *way, struct node **ou
 
 static bool node_is_fresh(struct worker *w, struct node *n)
 {
-	if (nodeid_is_root(cache_nodeid(n)) || cache_nameless(w->x->cache, n))
-		return true;
-	return clock_ns() - cache_checked(w->x->cache, n) < CHECK_NS;
+	return cache_fresh(w->x->cache, n, CHECK_NS);
 }
 
 static int steps_reserve(struct worker *w, size_t count)

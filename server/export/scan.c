@@ -96,8 +96,10 @@ static int walk_file(struct walk *k, struct node *dir, const char *name, const s
 	struct found found;
 	struct record rec;
 	bool known;
-	int ret = store_assign(w, &looked->id, looked->stx.stx_ino, &minted, &known, &found);
+	int ret = mint_identity(w->mint, &looked->id, looked->stx.stx_ino, 0, &minted);
 
+	if (!ret)
+		ret = store_assign(w, &looked->id, looked->stx.stx_ino, &minted, &known, &found);
 	if (!ret)
 		ret = store_record(&rec, RECORD_SEEN, &minted, looked, cache_rowid(dir), name);
 	if (ret < 0)

@@ -71,7 +71,7 @@ static bool gather_record(void *arg, uint64_t position, const struct record *rec
 	return true;
 }
 
-static int gather_ring(struct worker *w, rowid_t rowid, struct gather *g)
+static int gather_ring(struct worker *w, rowid_t rowid, struct gather *g, uint64_t *position)
 {
 	bool force = w->clashes_seen != ring_shared_get(w->x->ring, RING_CLASHES);
 	int ret = -EAGAIN;
@@ -92,8 +92,64 @@ static int gather_ring(struct worker *w, rowid_t rowid, struct gather *g)
 		g->any = g->gone = false;
 		g->unnamed_count = g->found->count = 0;
 		ret = ring_find(w->x->ring, rowid, since, gather_record, g);
+		*position = since;
 	}
 	return ret < 0 ? ret : 0;
+}
+
+static bool rowid_listed(const struct neighbours *l, rowid_t rowid)
+{
+	unsigned from = 0, to = l->count;
+
+	while (from < to) {
+		unsigned middle = (from + to) / 2;
+
+		if (l->rowids[middle].v == rowid.v)
+			return true;
+		if (l->rowids[middle].v < rowid.v)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return false;
+}
+
+/*
+ * Is there surely no row, as far as the snapshot at `position` goes? Two misses in a row in one bucket are the mark
+ * of a directory that is seen for the first time: its neighbours are listed then, for those to come.
+ */
+static bool surely_absent(struct worker *w, rowid_t rowid, uint64_t position)
+{
+	struct neighbours *l = &w->neighbours;
+	uint64_t bucket = rowid.v >> 40;
+	int n;
+
+	if (l->bucket != bucket) {
+		l->bucket = bucket;
+		l->valid = l->missed = false;
+		return false;
+	}
+	if ((!l->valid || l->position != position) && l->missed) {
+		rowid_t first = { bucket << 40 }, last = { bucket << 40 | ((1ULL << 40) - 1) };
+
+		n = map_ids(w->reader, first, last, l->rowids, NEIGHBOURS_MAX);
+		l->valid = n >= 0;
+		l->missed = l->valid; /* too many to list: not again */
+		l->count = l->valid ? (unsigned)n : 0;
+		l->position = position;
+	}
+	return l->valid && l->position == position && !rowid_listed(l, rowid);
+}
+
+static int get_row(struct worker *w, rowid_t rowid, uint64_t position, struct row *out)
+{
+	int ret;
+
+	if (surely_absent(w, rowid, position))
+		return -ENOENT;
+	ret = map_get(w->reader, rowid, out);
+	w->neighbours.missed = ret == -ENOENT;
+	return ret;
 }
 
 int store_find(struct worker *w, rowid_t rowid, struct found *out)
@@ -101,17 +157,18 @@ int store_find(struct worker *w, rowid_t rowid, struct found *out)
 	struct gather g = { .found = out };
 	struct name aliases[STORE_NAMES];
 	struct row row;
+	uint64_t position = 0;
 	int ret;
 
 	out->count = 0;
 	if (!w->reader)
 		return -ENOENT;
-	ret = gather_ring(w, rowid, &g);
+	ret = gather_ring(w, rowid, &g, &position);
 	if (ret < 0)
 		return ret;
 
 	if (!g.gone) {
-		ret = map_get(w->reader, rowid, &row);
+		ret = get_row(w, rowid, position, &row);
 		if (ret == 0) {
 			if (!g.any)
 				out->row = row;
@@ -180,9 +237,8 @@ int store_assign(struct worker *w, const struct identity *id, uint64_t ino, stru
 		found = &local;
 	if (known)
 		*known = false;
-	ret = mint_identity(w->mint, id, ino, 0, out);
-	if (ret < 0 || !w->reader)
-		return ret;
+	if (!w->reader)
+		return 0;
 	ret = store_find(w, out->rowid, found); /* renews the snapshot after a clash elsewhere */
 	if (ret < 0 && ret != -ENOENT && ret != -EBADMSG)
 		return ret;

@@ -119,8 +119,10 @@ int main(int argc, char **argv)
 	seen = fopen(argv[2], "ae");
 	gone = fopen(path, "ae");
 	dir = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (!seen || !gone || dir < 0)
-		err(2, "hammer: %s", argv[1]);
+	if (!seen || !gone)
+		err(2, "hammer: %s", argv[2]);
+	if (dir < 0)
+		give_up(argv[1]);
 	for (unsigned i = 0; i < DIRECTORIES; i++) {
 		snprintf(path, sizeof(path), "h%u", i);
 		if (mkdirat(dir, path, 0755) && errno != EEXIST)

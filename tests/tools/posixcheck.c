@@ -461,8 +461,8 @@ static bool memory_maps_see_writes(void)
 	char *p;
 
 	WANT(fd >= 0);
-	p = mmap(NULL, 10, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	WANT(p != MAP_FAILED && !memcmp(p, "mapped", 6));
+	WANT((p = mmap(NULL, 10, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) != MAP_FAILED);
+	WANT(!memcmp(p, "mapped", 6));
 	memcpy(p, "MAPPED", 6);
 	WANT(msync(p, 10, MS_SYNC) == 0 && munmap(p, 10) == 0);
 	WANT(content_is("map", "MAPPED...."));

@@ -32,15 +32,23 @@ HARDEN_LINK = -pie -Wl,-z,relro,-z,now
 ASAN = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LIBS_ALL = $(PKG_LIBS) -lpthread
 
+# One short line for each step; V=1 shows the commands.
+ifeq ($(V),)
+cc = @printf '  %-5s %s\n' $(1) $@ && $(CC)
+else
+cc = $(CC)
+endif
+
 # ---- files -------------------------------------------------------------------------------------------
 
 SERVER_SRC := $(sort $(shell find server -name '*.c' -not -path '*/tests/*'))
 UNIT_SRC := $(sort $(wildcard server/*/tests/test_*.c))
 HELPER_SRC := $(sort $(filter-out $(UNIT_SRC),$(wildcard server/*/tests/*.c)))
 TOOL_SRC := $(sort $(wildcard tests/tools/*.c))
-ALL_C := $(SERVER_SRC) $(UNIT_SRC) $(HELPER_SRC) $(TOOL_SRC)
+BENCH_SRC := $(sort $(wildcard bench/*.c))
+ALL_C := $(SERVER_SRC) $(UNIT_SRC) $(HELPER_SRC) $(TOOL_SRC) $(BENCH_SRC)
 ALL_H := $(sort $(shell find server include tests -name '*.h'))
-SCRIPTS := tests/run tests/demo.sh .ci/run $(sort $(wildcard tests/lib/* tests/cases/*.sh))
+SCRIPTS := bench/run tests/run tests/demo.sh .ci/run $(sort $(wildcard tests/lib/* tests/cases/*.sh))
 
 OBJ = $(SERVER_SRC:%.c=build/obj/%.o)
 ASAN_OBJ = $(SERVER_SRC:%.c=build/asan/obj/%.o)
@@ -51,24 +59,24 @@ TOOLS = $(TOOL_SRC:tests/tools/%.c=build/tests/%)
 # ---- what a person types -----------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: all help asan run test test-full test-built unit unit-asan lint format install deps deps-test clean
+.PHONY: all help asan run test test-full test-built unit unit-asan bench lint format install deps deps-test clean
 
 all: build/holdfast ## build build/holdfast (the default)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
-	@echo '  Variables: SHARE, MOUNT (run), PREFIX, DESTDIR (install), CC, CFLAGS, JOBS'
+	@echo '  Variables: SHARE, MOUNT (run), PREFIX, DESTDIR (install), CC, CFLAGS, JOBS, V=1'
 
 run: deps ## serve SHARE at MOUNT in the foreground, or a sample share; Ctrl-C ends it
-	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@$(MAKE) $(if $(V),,-s) --no-print-directory -j$(JOBS) all
 	@tests/lib/serve "$(SHARE)" "$(MOUNT)"
 
 test: deps-test ## all tests, as root: unit tests (plain and with ASan), lint, system tests
-	@$(MAKE) --no-print-directory -j$(JOBS) test-built
+	@$(MAKE) $(if $(V),,-s) --no-print-directory -j$(JOBS) test-built
 	@tests/run
 
 test-full: deps-test ## the same with more repetitions and larger trees
-	@$(MAKE) --no-print-directory -j$(JOBS) test-built
+	@$(MAKE) $(if $(V),,-s) --no-print-directory -j$(JOBS) test-built
 	@FULL=1 tests/run
 
 test-built: build/holdfast build/asan/holdfast $(UNIT) $(ASAN_UNIT) $(TOOLS)
@@ -80,6 +88,10 @@ unit-asan: $(ASAN_UNIT) ## the unit tests with AddressSanitizer and UBSan
 	@set -e; for t in $(ASAN_UNIT); do echo "$$t"; $$t; done
 
 asan: build/asan/holdfast ## build build/asan/holdfast with ASan and UBSan
+
+bench: deps ## the figures: decodes, first lookups, a map of 10 million rows (ROWS, FILES, ROUNDS)
+	@$(MAKE) $(if $(V),,-s) --no-print-directory -j$(JOBS) build/holdfast $(BENCH_SRC:%.c=build/%)
+	@bench/run
 
 lint: ## clang-format, clang-tidy, cppcheck, shellcheck
 	@clang-format --dry-run -Werror $(ALL_C) $(ALL_H)
@@ -101,6 +113,7 @@ install: build/holdfast ## install to $(DESTDIR)$(PREFIX)
 	install -D -m 0644 doc/holdfast.8 $(DESTDIR)$(PREFIX)/share/man/man8/holdfast.8
 	install -D -m 0644 include/holdfast/handle.h $(DESTDIR)$(PREFIX)/include/holdfast/handle.h
 	install -D -m 0644 include/holdfast/exit.h $(DESTDIR)$(PREFIX)/include/holdfast/exit.h
+	install -D -m 0644 include/holdfast/status.h $(DESTDIR)$(PREFIX)/include/holdfast/status.h
 
 deps: ## install the packages that a build needs (Debian, root); nothing when they are there
 	@tests/lib/deps $(PACKAGES)
@@ -116,36 +129,40 @@ clean: ## remove build/
 
 build/holdfast: $(OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(HARDEN_LINK) -o $@ $(OBJ) $(LDFLAGS) $(LIBS_ALL)
+	$(call cc,LINK) $(CFLAGS_ALL) $(HARDEN_LINK) -o $@ $(OBJ) $(LDFLAGS) $(LIBS_ALL)
 
 build/asan/holdfast: $(ASAN_OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) $(ASAN) -pie -o $@ $(ASAN_OBJ) $(LDFLAGS) $(LIBS_ALL)
+	$(call cc,LINK) $(CFLAGS_ALL) $(ASAN) -pie -o $@ $(ASAN_OBJ) $(LDFLAGS) $(LIBS_ALL)
 
 build/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(HARDEN) -MMD -MP -c -o $@ $<
+	$(call cc,CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(HARDEN) -MMD -MP -c -o $@ $<
 
 build/asan/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(ASAN) -MMD -MP -c -o $@ $<
+	$(call cc,CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(ASAN) -MMD -MP -c -o $@ $<
 
 # A unit test: its own file, the helpers of its directory, and all of the server but main().
 define unit_rule
 build/unit/$(1)/$(2): build/obj/server/$(1)/tests/$(2).o $(patsubst %.c,build/obj/%.o,$(filter server/$(1)/tests/%,$(HELPER_SRC))) \
 		$(filter-out build/obj/server/admin/main.o,$(OBJ))
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS_ALL) $$(HARDEN_LINK) -o $$@ $$^ $$(LDFLAGS) $$(LIBS_ALL) -lcmocka
+	$$(call cc,LINK) $$(CFLAGS_ALL) $$(HARDEN_LINK) -o $$@ $$^ $$(LDFLAGS) $$(LIBS_ALL) -lcmocka
 build/asan/unit/$(1)/$(2): build/asan/obj/server/$(1)/tests/$(2).o $(patsubst %.c,build/asan/obj/%.o,$(filter server/$(1)/tests/%,$(HELPER_SRC))) \
 		$(filter-out build/asan/obj/server/admin/main.o,$(ASAN_OBJ))
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS_ALL) $$(ASAN) -pie -o $$@ $$^ $$(LDFLAGS) $$(LIBS_ALL) -lcmocka
+	$$(call cc,LINK) $$(CFLAGS_ALL) $$(ASAN) -pie -o $$@ $$^ $$(LDFLAGS) $$(LIBS_ALL) -lcmocka
 endef
 $(foreach t,$(UNIT_SRC),$(eval $(call unit_rule,$(word 2,$(subst /, ,$(t))),$(basename $(notdir $(t))))))
 
 build/tests/%: tests/tools/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) -Itests/tools $(CFLAGS_ALL) $(HARDEN) $(HARDEN_LINK) -MMD -MP -o $@ $<
+	$(call cc,CC) $(CPPFLAGS_ALL) -Itests/tools $(CFLAGS_ALL) $(HARDEN) $(HARDEN_LINK) -MMD -MP -o $@ $<
+
+build/bench/%: build/obj/bench/%.o $(filter-out build/obj/server/admin/main.o,$(OBJ))
+	@mkdir -p $(@D)
+	$(call cc,LINK) $(CFLAGS_ALL) $(HARDEN_LINK) -o $@ $^ $(LDFLAGS) $(LIBS_ALL)
 
 .SECONDARY:
 -include $(shell find build -name '*.d' 2>/dev/null)

@@ -170,6 +170,10 @@ int entry_look(struct worker *w, struct node *parent, const char *name, int fd, 
 int entry_node(struct worker *w, const struct looked *looked, struct node *parent, const char *name,
 	       int fd, struct node **out);
 
+/* The same for a persistent object whose numbers are known. -EEXIST: they are another node's. */
+int entry_node_minted(struct worker *w, const struct looked *looked, const struct minted *minted,
+		      struct node **out);
+
 /* The numbers of a persistent object, from the cache if they are there. */
 int entry_minted(struct worker *w, const struct looked *looked, struct minted *out);
 
@@ -180,7 +184,10 @@ int entry_vantage(struct worker *w, struct node *dir, struct identity *id, struc
 
 /* --- resolver.c ---------------------------------------------------------------------------------------------- */
 
-/* As node_get(); `looked` (may be NULL) gets what was seen of it, and *fresh whether that was so. */
+/*
+ * As node_get(); `looked` (may be NULL) gets what was seen of it, and *fresh whether that was so. Without
+ * `looked` it is taken that a descriptor will be wanted.
+ */
 int resolve(struct worker *w, nodeid_t id, struct node **out, struct looked *looked, bool *fresh);
 
 /* Walks a path relative to the share ("a/b/c", "" is the root) component by component. */

@@ -189,6 +189,20 @@ int entry_minted(struct worker *w, const struct looked *looked, struct minted *o
 	return ret;
 }
 
+int entry_node_minted(struct worker *w, const struct looked *looked, const struct minted *minted,
+		      struct node **out)
+{
+	struct node_spec spec = { .nodeid = minted->nodeid,
+				  .generation = minted->generation,
+				  .rowid = minted->rowid,
+				  .tweak = minted->tweak,
+				  .looked = looked,
+				  .id = &looked->id };
+	int ret = shown_ino(w, looked, &looked->id, &spec.shown_ino);
+
+	return ret < 0 ? ret : cache_enter(w->x->cache, &spec, out);
+}
+
 /* The node, and whether the map is known to have (parent, name) for it. */
 static int persistent_node(struct worker *w, const struct looked *looked, const struct name *name,
 			   struct node **out)
@@ -196,7 +210,6 @@ static int persistent_node(struct worker *w, const struct looked *looked, const 
 	struct export *x = w->x;
 	struct minted minted;
 	struct found found;
-	struct node_spec spec = { .looked = looked, .id = &looked->id };
 	struct node *n;
 	bool known = false;
 	int ret;
@@ -213,17 +226,11 @@ static int persistent_node(struct worker *w, const struct looked *looked, const 
 
 	ret = store_assign(w, &looked->id, looked->stx.stx_ino, &minted, &known, &found);
 	if (!ret)
-		ret = shown_ino(w, looked, &looked->id, &spec.shown_ino);
-	for (int i = 0; !ret && i < 2; i++) {
-		spec.nodeid = minted.nodeid;
-		spec.generation = minted.generation;
-		spec.rowid = minted.rowid;
-		spec.tweak = minted.tweak;
-		ret = cache_enter(x->cache, &spec, &n);
-		if (ret == -EEXIST && i == 0)
-			ret = store_clash(w, &looked->id, looked->stx.stx_ino, &minted);
-		else
-			break;
+		ret = entry_node_minted(w, looked, &minted, &n);
+	if (ret == -EEXIST) {
+		ret = store_clash(w, &looked->id, looked->stx.stx_ino, &minted);
+		if (!ret)
+			ret = entry_node_minted(w, looked, &minted, &n);
 	}
 	if (ret < 0)
 		return ret;

@@ -33,9 +33,11 @@ struct step {
 	nodeid_t parent;
 	bool named; /* `parent` and `name` are known */
 	bool row;   /* `identity` and what follows come from the map: there was no node */
+	bool open;  /* it has a descriptor already */
 	uint8_t type;
 	uint64_t ino;
 	unsigned tweak;
+	generation_t generation;
 	struct identity identity;
 	char name[HOLDFAST_NAME_MAX + 1];
 };
@@ -45,6 +47,7 @@ struct way {
 	nodeid_t target;
 	struct looked *looked;
 	bool *fresh;
+	bool want_fd; /* who asks will need a descriptor of the target */
 };
 
 static int climb_and_descend(struct worker *w, struct way *way, struct node **out);
@@ -80,7 +83,9 @@ static void step_from_node(struct worker *w, struct node *n, struct step *s)
 	s->type = cache_type(n);
 	s->ino = cache_ino(n);
 	s->tweak = cache_tweak(n);
+	s->generation = cache_generation(n);
 	s->row = false;
+	s->open = cache_fd(w->x->cache, n) >= 0;
 	cache_identity(n, &s->identity);
 	s->named = cache_name(w->x->cache, n, &s->parent, s->name);
 }
@@ -105,8 +110,10 @@ static int step_from_map(struct worker *w, nodeid_t id, struct step *s)
 	s->type = found.row.type;
 	s->ino = found.row.ino;
 	s->tweak = found.row.tweak;
+	s->generation = minted.generation;
 	s->identity = found.row.identity;
 	s->row = true;
+	s->open = false;
 	s->named = found.count > 0;
 	if (s->named) {
 		s->parent = mint_nodeid(w->mint, found.names[0].parent);
@@ -186,7 +193,17 @@ static int step_settle(struct worker *w, const struct step *s, const struct look
 
 	if (!looked->anonymous && !identity_equal(&looked->id, &s->identity))
 		return -ESTALE;
-	ret = entry_node(w, looked, parent, name, fd, &n);
+	if (looked->persistent) {
+		/* Its numbers were minted from this identity before: by who made the node, or from the row. */
+		struct minted minted = { .rowid = s->rowid,
+					 .nodeid = s->nodeid,
+					 .generation = s->generation,
+					 .tweak = s->tweak };
+
+		ret = entry_node_minted(w, looked, &minted, &n);
+	} else {
+		ret = entry_node(w, looked, parent, name, fd, &n);
+	}
 	if (ret < 0)
 		return ret;
 	if (!nodeid_equal(cache_nodeid(n), s->nodeid)) {
@@ -209,16 +226,24 @@ static int step_by_name(struct worker *w, const struct step *s, struct node *par
 			struct way *way, struct node **out)
 {
 	struct looked *looked = way->looked;
+	bool target = nodeid_equal(s->nodeid, way->target);
 	struct identity id;
 	struct vantage at;
+	CLEANUP_FD int fd = -1;
 	int ret = entry_vantage(w, parent, &id, &at);
 
+	/* What will be opened anyway is opened now, and looked at once, by its descriptor. */
+	if (!ret && !s->open && (way->want_fd || !target))
+		fd = openat(at.fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (!ret)
-		ret = hostfs_look(w->x->hostfs, w->mint, &at, name, looked);
+		ret = fd >= 0 ? hostfs_look_fd(w->x->hostfs, w->mint, &at, name, fd, looked) :
+				hostfs_look(w->x->hostfs, w->mint, &at, name, looked);
 	if (!ret)
-		ret = step_settle(w, s, looked, parent, name, -1, out);
+		ret = step_settle(w, s, looked, parent, name, fd, out);
+	if (!ret && fd >= 0)
+		cache_give_fd(w->x->cache, *out, fd_take(&fd)); /* at the cap it does without */
 	if (!ret) {
-		*way->fresh = nodeid_equal(s->nodeid, way->target);
+		*way->fresh = target;
 		atomic_fetch_add_explicit(&w->x->count.by_name, 1, memory_order_relaxed);
 	}
 	return ret;
@@ -594,7 +619,8 @@ int resolve(struct worker *w, nodeid_t id, struct node **out, struct looked *loo
 	bool own_fresh;
 	struct way way = { .target = id,
 			   .looked = looked ? looked : &own_looked,
-			   .fresh = fresh ? fresh : &own_fresh };
+			   .fresh = fresh ? fresh : &own_fresh,
+			   .want_fd = !looked };
 	struct node *n = cache_find(x->cache, id);
 	int ret;
 

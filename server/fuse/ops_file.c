@@ -13,11 +13,16 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 #include "base/util.h"
 #include "fuse/creds.h"
 #include "fuse/ops.h"
 #include "fuse/reply.h"
+
+#ifndef RWF_NOAPPEND
+#define RWF_NOAPPEND 0x20 /* Linux 6.9 */
+#endif
 
 /* All else that a guest may ask for is the business of its own kernel. */
 #define GUEST_FLAGS (O_ACCMODE | O_APPEND | O_TRUNC | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME)
@@ -73,6 +78,13 @@ int open_enter(struct fuse_thread *t, struct node *node, int fd, int flags, uint
 		     fh);
 }
 
+/* Without FUSE_HANDLE_KILLPRIV_V2 the guest's kernel sees to setuid and setgid, but for what an OPEN truncates. */
+static bool truncation_kills(const struct fuse_thread *t)
+{
+	return agreed(t, FUSE_HANDLE_KILLPRIV_V2) ? t->request.open_flags_kill
+						  : t->request.in->uid != 0;
+}
+
 int open_node(struct fuse_thread *t, struct node *node, int guest, uint64_t *fh)
 {
 	int flags = open_flags(t, guest);
@@ -85,7 +97,7 @@ int open_node(struct fuse_thread *t, struct node *node, int guest, uint64_t *fh)
 		return node_type(node) == S_IFDIR   ? -EISDIR
 		       : node_type(node) == S_IFLNK ? -ELOOP
 						    : -ENXIO;
-	error = killpriv_enter(flags & O_TRUNC && t->request.open_flags_kill, &saved);
+	error = killpriv_enter(flags & O_TRUNC && truncation_kills(t), &saved);
 	if (error)
 		return error;
 	fd = node_open(t->worker, node, flags);
@@ -200,12 +212,14 @@ static ssize_t read_all(int fd, uint8_t *buf, size_t size, off_t off)
 	return (ssize_t)done;
 }
 
-static ssize_t write_all(int fd, const uint8_t *buf, size_t size, off_t off)
+static ssize_t write_all(int fd, const uint8_t *buf, size_t size, off_t off, int rwf)
 {
 	size_t done = 0;
 
 	while (done < size) {
-		ssize_t n = pwrite(fd, buf + done, size - done, off + (off_t)done);
+		struct iovec iov = { .iov_base = (void *)(uintptr_t)(buf + done),
+				     .iov_len = size - done };
+		ssize_t n = pwritev2(fd, &iov, 1, off + (off_t)done, rwf);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -224,23 +238,76 @@ static bool range_valid(off_t off, size_t size)
 	return off >= 0 && size <= FUSE_REQUEST_MAX && off <= INT64_MAX - (off_t)size;
 }
 
+/*
+ * How a file was opened is not how each read and write of it is meant: F_SETFL changes O_APPEND and O_DIRECT, and
+ * pages that the guest's kernel writes back belong where they are, by whatever descriptor they go out. So the flags
+ * that come with the request decide.
+ */
+static bool direct_for_nothing(const struct open_file *file, const struct fuse_file_info *fi)
+{
+	return file->flags & O_DIRECT && (fi->writepage || !(fi->flags & O_DIRECT));
+}
+
+/* RWF_* for a descriptor that was opened with `opened`. */
+static int write_flags(const struct fuse_thread *t, int opened, const struct fuse_file_info *fi)
+{
+	bool append = fi->flags & O_APPEND && !fi->writepage && !agreed(t, FUSE_WRITEBACK_CACHE);
+	int rwf = 0;
+
+	if (append != ((opened & O_APPEND) != 0))
+		rwf |= append ? RWF_APPEND : RWF_NOAPPEND;
+	if (fi->flags & O_DSYNC && !(opened & O_DSYNC) && !fi->writepage)
+		rwf |= (fi->flags & O_SYNC) == O_SYNC ? RWF_SYNC : RWF_DSYNC;
+	return rwf;
+}
+
+static ssize_t read_meant(const struct held *held, const struct fuse_file_info *fi, uint8_t *buf,
+			  size_t size, off_t off)
+{
+	ssize_t n = read_all(held->file->fd, buf, size, off);
+	CLEANUP_FD int own = -1;
+
+	/* A part of a block, where only whole ones go. */
+	if (n != -EINVAL || !direct_for_nothing(held->file, fi))
+		return n;
+	own = node_open(held->t->worker, held->file->node, O_RDONLY);
+	return own < 0 ? own : read_all(own, buf, size, off);
+}
+
+static ssize_t write_meant(const struct held *held, const struct fuse_file_info *fi,
+			   const uint8_t *buf, size_t size, off_t off)
+{
+	const struct open_file *file = held->file;
+	int rwf = write_flags(held->t, file->flags, fi);
+	ssize_t n = write_all(file->fd, buf, size, off, rwf);
+	CLEANUP_FD int own = -1;
+
+	/* A kernel without RWF_NOAPPEND, or a part of a block. */
+	if (!(n == -EOPNOTSUPP && rwf & RWF_NOAPPEND) &&
+	    !(n == -EINVAL && direct_for_nothing(file, fi)))
+		return n;
+	own = node_open(held->t->worker, file->node, O_WRONLY);
+	return own < 0 ? own : write_all(own, buf, size, off, write_flags(held->t, O_WRONLY, fi));
+}
+
 /* Bytes in t->io, or -errno. */
-static ssize_t do_read(struct fuse_thread *t, uint64_t nodeid, uint64_t fh, size_t size, off_t off)
+static ssize_t do_read(struct fuse_thread *t, uint64_t nodeid, const struct fuse_file_info *fi,
+		       size_t size, off_t off)
 {
 	CLEANUP_HELD struct held held = { .t = t };
-	int error = held_file(t, nodeid, fh, FILE_REGULAR, &held);
+	int error = held_file(t, nodeid, fi->fh, FILE_REGULAR, &held);
 
 	if (error)
 		return error;
 	if (!range_valid(off, size))
 		return -EINVAL;
-	return read_all(held.file->fd, t->io, size, off);
+	return read_meant(&held, fi, t->io, size, off);
 }
 
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct fuse_thread *t = fuse_thread_of(req);
-	ssize_t n = do_read(t, ino, fi->fh, size, off);
+	ssize_t n = do_read(t, ino, fi, size, off);
 
 	if (n < 0)
 		reply_result(req, (int)n);
@@ -248,8 +315,8 @@ void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 		(void)fuse_reply_buf(req, (const char *)t->io, (size_t)n);
 }
 
-static ssize_t do_write(struct fuse_thread *t, uint64_t nodeid, uint64_t fh, const void *buf,
-			size_t size, off_t off)
+static ssize_t do_write(struct fuse_thread *t, uint64_t nodeid, const struct fuse_file_info *fi,
+			const void *buf, size_t size, off_t off)
 {
 	CLEANUP_HELD struct held held = { .t = t };
 	struct killpriv saved;
@@ -257,7 +324,7 @@ static ssize_t do_write(struct fuse_thread *t, uint64_t nodeid, uint64_t fh, con
 	int error = check_writable(t);
 
 	if (!error)
-		error = held_file(t, nodeid, fh, FILE_REGULAR, &held);
+		error = held_file(t, nodeid, fi->fh, FILE_REGULAR, &held);
 	if (error)
 		return error;
 	if (!range_valid(off, size))
@@ -270,7 +337,7 @@ static ssize_t do_write(struct fuse_thread *t, uint64_t nodeid, uint64_t fh, con
 	error = killpriv_enter(t->request.kill_suidgid, &saved);
 	if (error)
 		return error;
-	n = write_all(held.file->fd, buf, size, off);
+	n = write_meant(&held, fi, buf, size, off);
 	killpriv_leave(&saved);
 	if (n > 0)
 		xattr_drop_capability(t, held.file->fd);
@@ -280,7 +347,7 @@ static ssize_t do_write(struct fuse_thread *t, uint64_t nodeid, uint64_t fh, con
 void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
-	ssize_t n = do_write(fuse_thread_of(req), ino, fi->fh, buf, size, off);
+	ssize_t n = do_write(fuse_thread_of(req), ino, fi, buf, size, off);
 
 	if (n < 0)
 		reply_result(req, (int)n);
@@ -288,11 +355,21 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_
 		(void)fuse_reply_write(req, (size_t)n);
 }
 
+/*
+ * Requests that write without a flag for it: with FUSE_HANDLE_KILLPRIV_V2 the guest's kernel leaves setuid and setgid to
+ * us here too. Whether the caller has CAP_FSETID is not said; root is taken to have it, as on the host.
+ */
+static bool kills_unsaid(const struct fuse_thread *t)
+{
+	return agreed(t, FUSE_HANDLE_KILLPRIV_V2) && t->request.in->uid != 0;
+}
+
 static ssize_t do_copy(struct fuse_thread *t, uint64_t from, uint64_t from_fh, off_t from_off,
 		       uint64_t to, uint64_t to_fh, off_t to_off, size_t len)
 {
 	CLEANUP_HELD struct held in = { .t = t };
 	CLEANUP_HELD struct held out = { .t = t };
+	struct killpriv saved;
 	ssize_t n;
 	int error = check_writable(t);
 
@@ -302,9 +379,13 @@ static ssize_t do_copy(struct fuse_thread *t, uint64_t from, uint64_t from_fh, o
 		error = held_file(t, to, to_fh, FILE_REGULAR, &out);
 	if (error)
 		return error;
+	error = killpriv_enter(kills_unsaid(t), &saved);
+	if (error)
+		return error;
 	n = copy_file_range(in.file->fd, &from_off, out.file->fd, &to_off, len, 0);
 	if (n < 0)
-		return -errno;
+		n = -errno;
+	killpriv_leave(&saved);
 	if (n > 0)
 		xattr_drop_capability(t, out.file->fd);
 	return n;
@@ -332,12 +413,17 @@ static int do_fallocate(struct fuse_thread *t, uint64_t nodeid, uint64_t fh, int
 			off_t length)
 {
 	CLEANUP_HELD struct held held = { .t = t };
+	struct killpriv saved;
 	int error = check_writable(t);
 
 	if (!error)
 		error = held_file(t, nodeid, fh, FILE_REGULAR, &held);
 	if (!error)
-		error = call_result(fallocate(held.file->fd, mode, offset, length));
+		error = killpriv_enter(kills_unsaid(t), &saved);
+	if (error)
+		return error;
+	error = call_result(fallocate(held.file->fd, mode, offset, length));
+	killpriv_leave(&saved);
 	if (!error)
 		xattr_drop_capability(t, held.file->fd);
 	return error;

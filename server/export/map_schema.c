@@ -225,6 +225,21 @@ static int check_owner(struct map *m)
 	return err;
 }
 
+/* Nobody has seen a handle of this root generation yet, so no row is missing. In a transaction. */
+static int write_complete(struct map *m)
+{
+	static const char *const sql = META_PUT;
+	sqlite3_stmt *put = NULL;
+	int err = map_prepare(m->db, &sql, &put, 1);
+
+	if (!err)
+		err = meta_put(put, m->envelope, MAP_COMPLETE, 1);
+	if (!err)
+		err = meta_put(put, m->envelope, MAP_CLEAN, 1);
+	map_finalize(&put, 1);
+	return err;
+}
+
 /* Nothing of an older root generation can ever be opened again. Within a transaction. */
 static int drop_old_generation(struct map *m, bool *dropped)
 {
@@ -235,6 +250,8 @@ static int drop_old_generation(struct map *m, bool *dropped)
 	err = map_exec(m->db, MAP_CLEAR_SQL);
 	if (!err)
 		err = write_owner(m);
+	if (!err)
+		err = write_complete(m);
 	if (!err)
 		*dropped = true;
 	return err;

@@ -64,6 +64,7 @@ struct shard {
 struct cache {
 	size_t max_nodes, max_fds;
 	atomic_size_t fds, pinned;
+	atomic_uint_fast32_t root_generation; /* numbers of older ones are not taken */
 	struct shard shards[SHARDS];
 	pthread_mutex_t inode_lock; /* guards by_inode; taken before a shard's lock */
 	struct node **by_inode;
@@ -117,6 +118,8 @@ static void node_free(struct cache *c, struct node *n)
 		fd_close(n->fd);
 		atomic_fetch_sub(&c->fds, 1);
 	}
+	if (n->lookups > 0 && (n->nameless || !n->persistent))
+		atomic_fetch_sub(&c->pinned, 1); /* dropped before its FORGET */
 	free(n->name);
 	free(n);
 }
@@ -331,6 +334,11 @@ int cache_enter(struct cache *c, const struct node_spec *spec, struct node **out
 		*out = n;
 		goto out;
 	}
+	/* Under the lock: what comes in before cache_drop_all() has been here is dropped by it. */
+	if (spec->root_generation < atomic_load(&c->root_generation)) {
+		ret = -ESTALE;
+		goto out;
+	}
 	if (s->count >= c->max_nodes / SHARDS && !shard_evict(s, &victim)) {
 		ret = -ENFILE;
 		goto out;
@@ -441,8 +449,9 @@ void cache_drop(struct cache *c, struct node *n)
 	node_change(c, n, shard_of(c, n->nodeid), change_drop, 0);
 }
 
-void cache_drop_all(struct cache *c)
+void cache_drop_all(struct cache *c, uint32_t root_generation)
 {
+	atomic_store(&c->root_generation, root_generation);
 	for (unsigned i = 0; i < SHARDS; i++) {
 		struct shard *s = &c->shards[i];
 

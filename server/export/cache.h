@@ -31,6 +31,7 @@ struct node_spec {
 	const struct looked *looked;
 	const struct identity *id; /* as minted: looked->id, or a made-up one where that does not persist */
 	uint64_t shown_ino;
+	uint32_t root_generation; /* that the numbers were minted in */
 };
 
 int cache_new(size_t max_nodes, size_t max_fds, struct cache **out);
@@ -41,7 +42,8 @@ struct node *cache_find(struct cache *c, nodeid_t id);
 
 /*
  * A reference to the node of spec->nodeid, made if it is not there. -EEXIST: it is there with another
- * identity. -ENFILE: every node of a full cache is pinned or in use. -ENOMEM.
+ * identity. -ENFILE: every node of a full cache is pinned or in use. -ESTALE: of a root generation before
+ * that of cache_drop_all(). -ENOMEM.
  */
 int cache_enter(struct cache *c, const struct node_spec *spec, struct node **out);
 
@@ -53,8 +55,8 @@ void cache_put(struct cache *c, struct node *n); /* takes NULL */
 /* Takes the node out: nobody finds it any more; freed when the last reference is back. */
 void cache_drop(struct cache *c, struct node *n);
 
-/* All nodes but the root are dropped (root generation raised). */
-void cache_drop_all(struct cache *c);
+/* All nodes but the root are dropped, and none of an older root generation comes in any more. */
+void cache_drop_all(struct cache *c, uint32_t root_generation);
 
 /* One lookup more, so that FORGET balances; and FORGET itself. */
 void cache_remember(struct cache *c, struct node *n);

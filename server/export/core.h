@@ -118,6 +118,7 @@ struct worker {
 	struct map_writer *writer; /* made when the first clash comes */
 	uint64_t clashes_seen;
 	struct neighbours neighbours;
+	bool unfit;    /* it could not follow a new root generation, and answers nothing */
 	bool scanning; /* this is the scan's worker: it waits for no scan */
 	struct step *steps; /* the resolver's */
 	size_t steps_room, steps_used;

@@ -179,7 +179,7 @@ static int desk_batch(struct desk *k, struct tally *t)
 		return err;
 	if (t->damaged) {
 		/* Before the ring forgets them: only a scan can find what these were. */
-		(void)ring_shared_set(k->ring, RING_OVERFLOWED, 1);
+		(void)ring_shared_add(k->ring, RING_OVERFLOWED, 1);
 		log_limited(LOG_LEVEL_WARN, "ring of map %s: left out %u damaged records", k->name,
 			    t->damaged);
 	}

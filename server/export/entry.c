@@ -25,6 +25,8 @@ int entry_vantage(struct worker *w, struct node *dir, struct identity *id, struc
 
 	if (cache_type(dir) != DT_DIR)
 		return -ENOTDIR;
+	if (w->unfit)
+		return -ENOMEM; /* nothing can be minted */
 	fd = node_fd(w, dir);
 	if (fd < 0)
 		return fd;
@@ -98,7 +100,10 @@ static int anonymous_open(struct worker *w, const struct looked *looked, struct 
 static int volatile_enter(struct worker *w, const struct looked *looked, const struct identity *id,
 			  unsigned tweak, struct node **out)
 {
-	struct node_spec spec = { .looked = looked, .id = id, .tweak = tweak };
+	struct node_spec spec = { .looked = looked,
+				  .id = id,
+				  .tweak = tweak,
+				  .root_generation = w->epoch->root_generation };
 	struct minted minted;
 	struct found found;
 	int ret = mint_identity(w->mint, id, looked->stx.stx_ino, tweak, &minted);
@@ -197,7 +202,8 @@ int entry_node_minted(struct worker *w, const struct looked *looked, const struc
 				  .rowid = minted->rowid,
 				  .tweak = minted->tweak,
 				  .looked = looked,
-				  .id = &looked->id };
+				  .id = &looked->id,
+				  .root_generation = w->epoch->root_generation };
 	int ret = shown_ino(w, looked, &looked->id, &spec.shown_ino);
 
 	return ret < 0 ? ret : cache_enter(w->x->cache, &spec, out);

@@ -73,11 +73,11 @@ static int epoch_map(struct export *x, struct epoch *e, bool create, bool *creat
 
 /*
  * `revoke` has raised the root generation: new keys, the map with its rows dropped, an empty cache. On
- * failure the old epoch stays, which means that no nodeid but the root's resolves until it works.
+ * failure the old epoch stays, and its workers are unfit: they answer nothing until it works.
  */
 static int epoch_next(struct export *x, uint32_t root_generation)
 {
-	struct epoch *old = x->epoch, *e;
+	struct epoch *old = NULL, *e;
 	int ret = 0;
 
 	pthread_mutex_lock(&x->epoch_lock);
@@ -88,20 +88,26 @@ static int epoch_next(struct export *x, uint32_t root_generation)
 	if (ret < 0)
 		goto fail;
 	e->root_generation = keyring_root_generation(e->keyring);
-	drain_stop(old->drain, DRAIN_TIMEOUT_MS);
-	old->drain = NULL;
+	if (e->root_generation < root_generation) {
+		ret = -EAGAIN; /* the key in the state directory is not the one that was raised */
+		goto fail;
+	}
+	/* What it has not drained is of no use to anybody now. */
+	drain_stop(x->epoch->drain, 0);
+	x->epoch->drain = NULL;
 	ret = epoch_map(x, e, true, NULL);
 	if (!ret)
 		ret = drain_start(e->map, x->ring, x->config.statedir, &e->drain);
 	if (ret < 0)
 		goto fail;
 	e->refs = 1;
+	old = x->epoch;
 	x->epoch = e;
-	cache_drop_all(x->cache);
+	cache_drop_all(x->cache, e->root_generation);
 	log_warn("export: root generation %u: all handles given out before are stale", e->root_generation);
 out:
 	pthread_mutex_unlock(&x->epoch_lock);
-	if (x->epoch != old)
+	if (old)
 		epoch_put(x, old);
 	return ret;
 fail:
@@ -114,8 +120,13 @@ fail:
 
 static void worker_leave(struct worker *w)
 {
-	if (w->reader && w->epoch->drain)
-		drain_unregister(w->epoch->drain, w->reader);
+	if (w->reader) {
+		/* epoch_next() stops the drainer of an epoch that is in use. */
+		pthread_mutex_lock(&w->x->epoch_lock);
+		if (w->epoch->drain)
+			drain_unregister(w->epoch->drain, w->reader);
+		pthread_mutex_unlock(&w->x->epoch_lock);
+	}
 	map_reader_free(w->reader);
 	map_writer_free(w->writer);
 	envelope_free(w->envelope);
@@ -139,8 +150,12 @@ static int worker_enter(struct worker *w)
 		ret = envelope_new(w->epoch->keyring, &w->envelope);
 	if (!ret && w->epoch->map)
 		ret = map_reader_new(w->epoch->map, &w->reader);
-	if (!ret && w->reader && w->epoch->drain)
-		ret = drain_register(w->epoch->drain, w->reader);
+	if (!ret && w->reader) {
+		pthread_mutex_lock(&w->x->epoch_lock);
+		if (w->epoch->drain)
+			ret = drain_register(w->epoch->drain, w->reader);
+		pthread_mutex_unlock(&w->x->epoch_lock);
+	}
 	return ret;
 }
 
@@ -178,13 +193,14 @@ void worker_begin(struct worker *w)
 	if (!x->ring)
 		return;
 	generation = ring_shared_get(x->ring, RING_ROOT_GENERATION);
-	if (generation == w->epoch->root_generation)
+	if (generation == w->epoch->root_generation && !w->unfit)
 		return;
 	if (generation > w->epoch->root_generation)
 		epoch_next(x, (uint32_t)generation);
 	/* Without the new keys nothing may be answered by the old ones. */
 	worker_leave(w);
-	if (worker_enter(w) < 0)
+	w->unfit = worker_enter(w) < 0 || w->epoch->root_generation < generation;
+	if (w->unfit)
 		log_limited(LOG_LEVEL_ERROR, "export: a worker could not take the new root generation over");
 }
 
@@ -372,12 +388,12 @@ static int map_failed(const struct export *x, int error, int *exit_code)
 	return error;
 }
 
-/* Takes (exclusive, shared) or gives back the lock by which daemons count each other. */
-static int daemons_lock(struct export *x, short type)
+/* Takes (exclusive, shared) the lock by which daemons count each other. */
+static int daemons_lock(struct export *x, short type, bool wait)
 {
 	struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
 
-	return fcntl(x->daemons, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
+	return fcntl(x->daemons, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock) < 0 ? -errno : 0;
 }
 
 /*
@@ -395,7 +411,13 @@ static int settle_completeness(struct export *x, struct epoch *e, bool first_run
 			    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (x->daemons < 0)
 		return -errno;
-	first = daemons_lock(x, F_WRLCK) == 0;
+	/* Who has it exclusively is opening or leaving, and done with the fields in a moment. */
+	first = daemons_lock(x, F_WRLCK, false) == 0;
+	if (!first) {
+		ret = daemons_lock(x, F_RDLCK, true);
+		if (ret < 0)
+			return ret;
+	}
 	if (!first_run && !map_created) {
 		ret = map_field_get(e->map, MAP_COMPLETE, &complete);
 		if (!ret)
@@ -416,7 +438,7 @@ static int settle_completeness(struct export *x, struct epoch *e, bool first_run
 		ret = map_field_set(e->map, MAP_CLEAN, 0);
 	atomic_store(&x->complete, complete != 0);
 	if (!ret)
-		ret = daemons_lock(x, F_RDLCK);
+		ret = daemons_lock(x, F_RDLCK, true);
 	return ret;
 }
 
@@ -548,10 +570,13 @@ out:
 static void leave_clean(struct export *x)
 {
 	struct epoch *e = x->epoch;
+	bool served = e->drain; /* else we opened half, and what the ring holds was not taken in */
 	int ret = drain_stop(e->drain, DRAIN_TIMEOUT_MS);
 
 	e->drain = NULL;
-	if (x->daemons >= 0 && daemons_lock(x, F_WRLCK) == 0 && ret == 0 && e->map)
+	/* Records that were lost are known to the ring alone, which a restart of the host takes away. */
+	if (served && ret == 0 && daemons_lock(x, F_WRLCK, false) == 0 &&
+	    !ring_shared_get(x->ring, RING_OVERFLOWED))
 		map_field_set(e->map, MAP_CLEAN, 1);
 	fd_close(x->daemons);
 }

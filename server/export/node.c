@@ -188,6 +188,8 @@ ssize_t node_sealed_handle(struct worker *w, struct node *n, uint8_t *out, size_
 
 	if (!cache_persistent(n) || cache_wildcard(n))
 		return -ENODATA;
+	if (w->unfit)
+		return -ENOMEM;
 	cache_identity(n, &id);
 	len = envelope_seal_handle(w->envelope, &id, sealed, sizeof(sealed));
 	if (len < 0 || cap == 0)

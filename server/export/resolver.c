@@ -625,6 +625,10 @@ int resolve(struct worker *w, nodeid_t id, struct node **out, struct looked *loo
 	int ret;
 
 	*way.fresh = false;
+	if (w->unfit) {
+		cache_put(x->cache, n);
+		return -ENOMEM;
+	}
 	atomic_fetch_add_explicit(&x->count.lookups, 1, memory_order_relaxed);
 	if (n && node_is_fresh(w, n)) {
 		atomic_fetch_add_explicit(&x->count.hits, 1, memory_order_relaxed);

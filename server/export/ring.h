@@ -81,7 +81,8 @@ void ring_wake(struct ring *r);
  * Numbers that the daemons of an export share, next to the ring. Atomic, sequentially consistent.
  * ROOT_GENERATION: raised by revoke; a daemon that sees another than its own takes the new keys.
  * CLASHES: rows in the clash table, 0 spares the probe of it.
- * OVERFLOWED: records were lost since the last complete scan (ring full and disk full): rebuild.
+ * OVERFLOWED: not 0: records were lost since the last complete scan (ring full and disk full): rebuild.
+ * It only grows until then, so that a scan can tell whether more were lost while it ran.
  * SCANS: completed scans of the share. ADOPTED: bumped when the root was adopted anew.
  */
 enum ring_shared {

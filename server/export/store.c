@@ -184,7 +184,8 @@ int store_find(struct worker *w, rowid_t rowid, struct found *out)
 				ret = ret < 0 ? ret : 0;
 			}
 		}
-		if (ret < 0 && !(ret == -ENOENT && g.any))
+		/* A row that does not authenticate is about to be replaced by what the ring holds. */
+		if (ret < 0 && !((ret == -ENOENT || ret == -EBADMSG) && g.any))
 			return ret;
 	} else if (!g.any) {
 		return -ENOENT;
@@ -289,9 +290,7 @@ int store_record(struct record *rec, enum record_kind kind, const struct minted 
 
 static void store_overflow(struct worker *w, int why)
 {
-	atomic_store(&w->x->complete, false);
-	if (ring_shared_get(w->x->ring, RING_OVERFLOWED) == 0)
-		ring_shared_set(w->x->ring, RING_OVERFLOWED, 1);
+	ring_shared_add(w->x->ring, RING_OVERFLOWED, 1);
 	log_limited(LOG_LEVEL_ERROR,
 		    "map: cannot take in what the guest sees (%s); serving goes on, and the share will be "
 		    "scanned when there is room; see to the space in %s",

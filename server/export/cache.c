@@ -485,6 +485,19 @@ void cache_remember(struct cache *c, struct node *n)
 	pthread_mutex_unlock(&s->lock);
 }
 
+void cache_hold(struct cache *c, struct node *n)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+
+	pthread_mutex_lock(&s->lock);
+	if (n->lookups == 0) {
+		n->lookups = 1;
+		if (n->nameless || !n->persistent)
+			atomic_fetch_add(&c->pinned, 1);
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
 static void change_forget(struct cache *c, struct shard *s, struct node *n, uint64_t count)
 {
 	bool was = n->lookups > 0 && (n->nameless || !n->persistent);
@@ -683,24 +696,18 @@ bool cache_known_as(struct cache *c, struct node *n, nodeid_t parent, const char
 }
 
 void cache_settle(struct cache *c, struct node *n, nodeid_t parent, const char *name,
-		  const struct looked *looked)
+		  uint64_t stamp, const struct looked *looked)
 {
 	struct shard *s = shard_of(c, n->nodeid);
-	uint64_t now = clock_ns();
-	char *old = NULL;
 
 	pthread_mutex_lock(&s->lock);
-	if (!node_has_name(n, parent, name)) {
-		old = n->name;
-		n->name = strdup(name); /* without memory the name is not known, and the map is asked */
-		n->parent = parent;
+	if (node_has_name(n, parent, name)) {
+		node_set_nameless(c, n, false);
+		n->recorded = true;
+		n->checked = stamp;
+		n->mount = looked->mount;
 	}
-	node_set_nameless(c, n, false);
-	n->recorded = true;
-	n->checked = now;
-	n->mount = looked->mount;
 	pthread_mutex_unlock(&s->lock);
-	free(old);
 }
 
 bool cache_nameless(struct cache *c, struct node *n)
@@ -745,14 +752,28 @@ void cache_set_recorded(struct cache *c, struct node *n, bool recorded)
 	pthread_mutex_unlock(&s->lock);
 }
 
-void cache_set_checked(struct cache *c, struct node *n, uint64_t now, const struct looked *looked)
+void cache_set_checked(struct cache *c, struct node *n, uint64_t stamp, const struct looked *looked)
 {
 	struct shard *s = shard_of(c, n->nodeid);
 
 	pthread_mutex_lock(&s->lock);
-	n->checked = now;
+	n->checked = stamp;
 	n->mount = looked->mount;
 	pthread_mutex_unlock(&s->lock);
+}
+
+uint64_t cache_stamp(struct cache *c, struct node *n)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+	uint64_t stamp = clock_ns();
+
+	if (nodeid_is_root(n->nodeid))
+		return stamp;
+	pthread_mutex_lock(&s->lock);
+	if (!n->nameless)
+		stamp = n->checked;
+	pthread_mutex_unlock(&s->lock);
+	return stamp;
 }
 
 void cache_clear_checked(struct cache *c, struct node *n)

@@ -77,14 +77,20 @@ bool cache_name(struct cache *c, struct node *n, nodeid_t *parent, char name[HOL
 bool cache_has_name(struct cache *c, struct node *n, nodeid_t parent, const char *name);
 /* Is it, and does the map know it? */
 bool cache_known_as(struct cache *c, struct node *n, nodeid_t parent, const char *name);
-/* Seen just now under this name, which the map knows: all that follows from it. */
+/*
+ * Seen under this name, which the map knows: all that follows from it. Nothing, if it lost the name since
+ * cache_set_name(): then another worker has seen more.
+ */
 void cache_settle(struct cache *c, struct node *n, nodeid_t parent, const char *name,
-		  const struct looked *looked);
+		  uint64_t stamp, const struct looked *looked);
 /* The name is not known any more (another one may be found in the map). */
 void cache_clear_name(struct cache *c, struct node *n);
 /* It has lost its last name, or never had one: pinned until FORGET. */
 void cache_set_nameless(struct cache *c, struct node *n, bool nameless);
 bool cache_nameless(struct cache *c, struct node *n);
+
+/* The guest refers to it for certain, even if its lookups were lost with an earlier node: counts as one. */
+void cache_hold(struct cache *c, struct node *n);
 
 /* Does anybody but the caller hold a reference (an open file does)? */
 bool cache_in_use(struct cache *c, struct node *n);
@@ -93,8 +99,12 @@ bool cache_in_use(struct cache *c, struct node *n);
 bool cache_recorded(struct cache *c, struct node *n);
 void cache_set_recorded(struct cache *c, struct node *n, bool recorded);
 
-/* Found in its place at this time (clock_ns()), in this mount. */
-void cache_set_checked(struct cache *c, struct node *n, uint64_t now, const struct looked *looked);
+/*
+ * Found in its place at this time (clock_ns()), in this mount. Whoever was found under a parent is as fresh as
+ * that, not fresher: or a chain of directories that was moved out would be trusted a second for each link.
+ */
+void cache_set_checked(struct cache *c, struct node *n, uint64_t stamp, const struct looked *looked);
+uint64_t cache_stamp(struct cache *c, struct node *n); /* as of when it is known to be in its place */
 /* May it be trusted: checked within `max_age` nanoseconds, or of those that cannot move? */
 bool cache_fresh(struct cache *c, struct node *n, uint64_t max_age);
 void cache_clear_checked(struct cache *c, struct node *n); /* look again before it is trusted */

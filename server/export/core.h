@@ -32,6 +32,9 @@
 /* Components that the resolver climbs before it calls the map a loop. */
 #define DEPTH_MAX 2048
 
+/* Calls of the resolver within each other (a parent's descriptor, further names): beyond it, "try again". */
+#define RESOLVING_MAX 8
+
 /* What belongs to one root generation; the workers that use it hold references. */
 struct epoch {
 	unsigned refs; /* guarded by export.epoch_lock */
@@ -91,6 +94,7 @@ struct export {
 	struct scan scan;
 	pthread_mutex_t trouble_lock; /* guards `troubles`; innermost */
 	struct trouble troubles[TROUBLES];
+	atomic_bool any_trouble;      /* since the export was opened */
 	struct counters count;
 };
 
@@ -204,8 +208,8 @@ void scan_stop(struct export *x);
 void scan_want(struct export *x);	     /* begins one as soon as may be */
 
 /*
- * An object is not where the map says. 0: more scans than `finished` have ended, look once more. -ENOMEM: the next one
- * is running or due (it was waited for, for a while). -ESTALE: there are no scans.
+ * An object is not where the map says. 0: more scans than `finished` have ended, look once more. After waiting for a
+ * while: -EINPROGRESS, one is running; -ENOMEM, the next one is due. -ESTALE: there are no scans.
  */
 int scan_consult(struct worker *w, uint64_t finished);
 uint64_t scan_finished(struct export *x);

@@ -26,9 +26,9 @@
 #include "base/util.h"
 #include "export/drain.h"
 
-#define BATCH_MAX 1024u
-#define LINGER_MS 3u			   /* a batch may form in */
-#define LINGER_BYTES ((uint64_t)128 << 10) /* unless as much as this waits already */
+#define BATCH_MAX 2048u
+#define LINGER_MS 60u			   /* a batch may form in: each page is written once */
+#define LINGER_BYTES ((uint64_t)512 << 10) /* unless as much as this waits already */
 #define IDLE_MS 1000u
 #define OFFICE_POLL_MS 75u
 #define BACKOFF_MIN_MS 10u

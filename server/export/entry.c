@@ -280,11 +280,16 @@ static int entry_record(struct worker *w, struct node *n, struct node *parent, c
 	struct cache *c = w->x->cache;
 	struct minted minted;
 	struct record rec;
+	bool recorded = false;
 	int ret = 0;
 
 	if (nodeid_is_root(cache_nodeid(n)))
 		return 0;
-	if (cache_persistent(n) && !cache_known_as(c, n, cache_nodeid(parent), name)) {
+	if (!cache_known_as(c, n, cache_nodeid(parent), name))
+		cache_set_name(c, n, cache_nodeid(parent), name); /* first: who takes it away meanwhile wins */
+	else
+		recorded = true;
+	if (cache_persistent(n) && !recorded) {
 		minted_of(n, &minted);
 		ret = store_record(&rec, RECORD_SEEN, &minted, looked, cache_rowid(parent), name);
 		if (!ret)
@@ -292,7 +297,7 @@ static int entry_record(struct worker *w, struct node *n, struct node *parent, c
 		if (ret < 0)
 			return ret;
 	}
-	cache_settle(c, n, cache_nodeid(parent), name, looked);
+	cache_settle(c, n, cache_nodeid(parent), name, cache_stamp(c, parent), looked);
 	return 0;
 }
 
@@ -394,9 +399,20 @@ int export_enter_fd(struct worker *w, struct node *parent, const char *name, int
 {
 	struct looked looked;
 	struct node *n;
-	int ret = name ? entry_look(w, parent, name, fd, &looked, &n) :
-			 enter_nameless(w, parent, fd, &looked, &n);
+	int ret = -ESTALE, held;
 
+	if (name)
+		ret = entry_look(w, parent, name, fd, &looked, &n);
+	if (name && ret == 0 && looked.stx.stx_nlink == 0)
+		cache_put(w->x->cache, n); /* somebody was quick to unlink it */
+	if (!name || (ret == 0 && looked.stx.stx_nlink == 0)) {
+		ret = enter_nameless(w, parent, fd, &looked, &n);
+	} else if (ret == 0) {
+		/* It goes on being open should the host unlink it; at the cap it does without. */
+		held = reopen_path(w, fd);
+		if (held >= 0)
+			cache_give_fd(w->x->cache, n, held);
+	}
 	if (ret < 0)
 		return ret;
 	ret = entry_fill(w, n, &looked.stx, out);

@@ -15,8 +15,6 @@
 #include "base/util.h"
 #include "export/core.h"
 
-#define APPEND_TRIES 4
-
 /* An object under a name, held while the name changes. */
 struct held {
 	int fd; /* O_PATH, or -1: there is none */
@@ -44,14 +42,19 @@ static int held_open(struct worker *w, struct node *parent, const char *name, st
 	return ret;
 }
 
-/* Links that are left. */
-static unsigned held_links(const struct held *h)
+/*
+ * Has it lost its last name? The object is asked: the host may have put another under the name before the
+ * call. `removed` tells that a directory was, for those that do not count links.
+ */
+static bool held_gone(const struct held *h, bool removed)
 {
 	struct statx stx;
 
+	if (removed && (!h->looked.persistent || h->looked.subvol_root))
+		return true;
 	if (statx(h->fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_NLINK, &stx) < 0)
-		return 1; /* keep the row: a scan will tell */
-	return stx.stx_nlink;
+		return false; /* keep the row: a scan will tell */
+	return stx.stx_nlink == 0;
 }
 
 static struct node *held_node(struct worker *w, const struct held *h)
@@ -76,13 +79,19 @@ static void held_lost_name(struct worker *w, struct held *h, struct node *parent
 	struct cache *c = w->x->cache;
 	struct node *n = held_node(w, h);
 
+	/* Nodes come and go, but the guest has looked it up, or it could not have named it. */
+	if (!n && gone && h->looked.persistent &&
+	    entry_node_minted(w, &h->looked, &h->minted, &n) < 0)
+		n = NULL;
 	if (!n)
 		return;
 	if (gone) {
-		if (cache_fd(c, n) >= 0 || cache_give_fd(c, n, fd_take(&h->fd)) >= 0)
+		if (cache_fd(c, n) >= 0 || cache_give_fd(c, n, fd_take(&h->fd)) >= 0) {
 			cache_set_nameless(c, n, true);
-		else
+			cache_hold(c, n);
+		} else {
 			cache_drop(c, n);
+		}
 	} else if (cache_has_name(c, n, cache_nodeid(parent), name)) {
 		cache_clear_name(c, n);
 	}
@@ -97,20 +106,16 @@ static void held_has_name(struct worker *w, struct held *h, struct node *parent,
 		return;
 	cache_set_name(w->x->cache, n, cache_nodeid(parent), name);
 	cache_set_recorded(w->x->cache, n, true);
-	cache_set_checked(w->x->cache, n, clock_ns(), &h->looked);
+	cache_set_checked(w->x->cache, n, cache_stamp(w->x->cache, parent), &h->looked);
 	cache_put(w->x->cache, n);
 }
 
-/* Appends; records of names that raced with others' are told without condition: the order is the ring's. */
-static int append(struct worker *w, const struct record *recs, unsigned n)
+/* Appends. -EAGAIN: something that was seen has lost its name again since `since`. */
+static int append(struct worker *w, const struct record *recs, unsigned n, uint64_t since)
 {
-	int ret = -EAGAIN;
+	int ret = n ? store_append(w, recs, n, since) : 0;
 
-	if (n == 0)
-		return 0;
-	for (int i = 0; ret == -EAGAIN && i < APPEND_TRIES; i++)
-		ret = store_append(w, recs, n, store_since(w));
-	if (ret < 0)
+	if (ret < 0 && ret != -EAGAIN)
 		log_limited(LOG_LEVEL_WARN, "map: a change of a name was not recorded: %s", strerror(-ret));
 	return ret;
 }
@@ -146,8 +151,8 @@ int export_unlink(struct worker *w, struct node *parent, const char *name, int a
 		ret = -errno;
 		goto out;
 	}
-	gone = (at_flags & AT_REMOVEDIR) || held_links(&h) == 0;
-	append(w, &rec, record_lost(&rec, &h, parent, name, gone));
+	gone = held_gone(&h, at_flags & AT_REMOVEDIR);
+	append(w, &rec, record_lost(&rec, &h, parent, name, gone), store_since(w));
 	held_lost_name(w, &h, parent, name, gone);
 out:
 	fd_close(h.fd);
@@ -161,26 +166,46 @@ static bool same_object(const struct held *a, const struct held *b)
 	       a->looked.stx.stx_ino == b->looked.stx.stx_ino;
 }
 
+/* Another daemon has renamed or unlinked it meanwhile: what is there is told, whatever it is. */
+static void look_again(struct worker *w, struct node *dir, const char *name)
+{
+	struct looked looked;
+	struct node *n = NULL;
+
+	if (entry_look(w, dir, name, -1, &looked, &n) == 0)
+		cache_put(w->x->cache, n);
+}
+
 static void renamed(struct worker *w, struct node *from, const char *name, struct node *to,
-		    const char *newname, bool exchange, struct held *a, struct held *b)
+		    const char *newname, bool exchange, struct held *a, struct held *b, uint64_t since)
 {
 	struct record recs[4];
-	unsigned n = 0;
-	bool gone = false;
+	unsigned n = 0, lost;
+	bool gone = false, raced;
 
 	/* The old name first: what is seen after that stands. */
 	n += record_lost(&recs[n], a, from, name, false);
 	if (b->fd >= 0) {
-		gone = !exchange && (S_ISDIR(b->looked.stx.stx_mode) || held_links(b) == 0);
+		gone = !exchange && held_gone(b, S_ISDIR(b->looked.stx.stx_mode));
 		n += record_lost(&recs[n], b, to, newname, gone);
 	}
+	lost = n;
 	n += record_seen(&recs[n], a, to, newname);
 	if (exchange && b->fd >= 0)
 		n += record_seen(&recs[n], b, from, name);
-	append(w, recs, n);
+	raced = append(w, recs, n, since) == -EAGAIN;
+	if (raced)
+		append(w, recs, lost, since);
 
 	if (b->fd >= 0)
 		held_lost_name(w, b, to, newname, gone);
+	if (raced) {
+		held_lost_name(w, a, from, name, false);
+		look_again(w, to, newname);
+		if (exchange)
+			look_again(w, from, name);
+		return;
+	}
 	if (exchange && b->fd >= 0)
 		held_has_name(w, b, from, name);
 	held_has_name(w, a, to, newname);
@@ -190,6 +215,7 @@ int export_rename(struct worker *w, struct node *from, const char *name, struct 
 		  const char *newname, unsigned flags)
 {
 	struct held a, b = { .fd = -1 };
+	uint64_t since = store_since(w);
 	int ret, from_fd, to_fd;
 
 	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
@@ -208,7 +234,7 @@ int export_rename(struct worker *w, struct node *from, const char *name, struct 
 	}
 	ret = renameat2(from_fd, name, to_fd, newname, flags) < 0 ? -errno : 0;
 	if (ret == 0 && !same_object(&a, &b))
-		renamed(w, from, name, to, newname, flags & RENAME_EXCHANGE, &a, &b);
+		renamed(w, from, name, to, newname, flags & RENAME_EXCHANGE, &a, &b, since);
 out:
 	fd_close(a.fd);
 	fd_close(b.fd);

@@ -64,7 +64,7 @@ static int open_below(struct worker *w, struct node *parent, int parent_fd, stru
 		fd_close(fd);
 		return ret;
 	}
-	cache_set_checked(w->x->cache, n, clock_ns(), &looked);
+	cache_set_checked(w->x->cache, n, cache_stamp(w->x->cache, parent), &looked);
 	return cache_give_fd(w->x->cache, n, fd);
 }
 
@@ -86,15 +86,20 @@ static int open_by_ladder(struct worker *w, struct node *n)
 	struct node *at = NULL;
 	int fd = -ESTALE;
 
-	for (struct node *next = n; next && count < DEPTH_MAX;) {
+	for (struct node *next = n; next;) {
 		char name[HOLDFAST_NAME_MAX + 1];
 		nodeid_t parent;
 
 		if (count == room) {
-			struct rung *grown = realloc(rungs, (room + 16) * sizeof(*grown));
+			struct rung *grown = count < DEPTH_MAX ?
+						     realloc(rungs, (room + 16) * sizeof(*grown)) : NULL;
 
-			if (!grown)
-				break;
+			if (!grown) {
+				if (next != n)
+					cache_put(c, next);
+				fd = -ENOMEM;
+				goto down;
+			}
 			rungs = grown;
 			room += 16;
 		}
@@ -114,6 +119,7 @@ static int open_by_ladder(struct worker *w, struct node *n)
 	}
 	if (!at)
 		fd = -ESTALE;
+down:
 	for (size_t i = count; i > 0; i--) {
 		if (at && fd >= 0) {
 			fd = open_below(w, at, fd, rungs[i - 1].node, rungs[i - 1].name);
@@ -149,9 +155,9 @@ int node_fd(struct worker *w, struct node *n)
 			return ret;
 		cache_put(w->x->cache, again);
 		fd = cache_fd(w->x->cache, n);
-		if (fd < 0)
-			fd = -ESTALE;
 	}
+	if (fd == -1 || fd == -ESTALE || fd == -ENOENT || fd == -ENOTDIR)
+		return -ENOMEM; /* it is there, and was not where it was: too much is moving */
 	return fd == -EMFILE ? -ENFILE : fd;
 }
 

@@ -217,7 +217,7 @@ static int step_settle(struct worker *w, const struct step *s, const struct look
 		cache_set_name(c, n, cache_nodeid(parent), name);
 		cache_set_recorded(c, n, recorded);
 	}
-	cache_set_checked(c, n, clock_ns(), looked);
+	cache_set_checked(c, n, parent ? cache_stamp(c, parent) : clock_ns(), looked);
 	*out = n;
 	return 0;
 }
@@ -251,6 +251,20 @@ static int step_by_name(struct worker *w, const struct step *s, struct node *par
 
 /* --- down: where else it may be -------------------------------------------------------------------------------- */
 
+/* Is the share (still) at this path? The host may have moved it between two looks. */
+static bool root_is_at(struct worker *w, const char *path)
+{
+	char link[32], now[PATH_MAX];
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "%d", w->x->root);
+	len = readlinkat(w->x->proc, link, now, sizeof(now) - 1);
+	if (len < 0)
+		return false;
+	now[len] = '\0';
+	return strcmp(now, path) == 0;
+}
+
 int resolve_fd_path(struct worker *w, int fd, char *path, size_t room)
 {
 	char link[32], root[PATH_MAX], full[PATH_MAX + 16];
@@ -273,7 +287,7 @@ int resolve_fd_path(struct worker *w, int fd, char *path, size_t room)
 	if (len == 1)
 		len = 0; /* the share is "/" */
 	if (strncmp(full, root, (size_t)len) != 0 || (full[len] != '/' && full[len] != '\0'))
-		return -EXDEV;
+		return root_is_at(w, root) ? -EXDEV : -EAGAIN;
 	if ((size_t)(n - len) >= room)
 		return -ENAMETOOLONG;
 	memcpy(path, full[len] == '/' ? full + len + 1 : full + len, strlen(full + len) + 1 - (full[len] == '/'));
@@ -315,8 +329,11 @@ static int step_by_fd(struct worker *w, const struct step *s, int fd, struct nod
 	struct node *n;
 	int ret = resolve_fd_path(w, fd, path, sizeof(path));
 
-	if (!ret)
-		ret = resolve_path(w, path, &n);
+	if (ret < 0)
+		return ret;
+	ret = resolve_path(w, path, &n);
+	if (ret == -ESTALE)
+		ret = -EAGAIN; /* directories on the way moved: says nothing about the object itself */
 	if (ret < 0)
 		return ret;
 	if (!nodeid_equal(cache_nodeid(n), s->nodeid)) {
@@ -363,6 +380,14 @@ static int step_outside(struct worker *w, const struct step *s, int fd, struct n
 	return 0;
 }
 
+static bool has_other_names(int fd)
+{
+	struct statx stx;
+
+	return statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_NLINK, &stx) == 0 &&
+	       !S_ISDIR(stx.stx_mode) && stx.stx_nlink > 1;
+}
+
 static int step_by_cached_fd(struct worker *w, const struct step *s, struct node **out)
 {
 	struct node *n = cache_find(w->x->cache, s->nodeid);
@@ -379,6 +404,8 @@ static int step_by_cached_fd(struct worker *w, const struct step *s, struct node
 		}
 		if (ret == -EXDEV && w->x->config.moved_out_allow)
 			ret = step_outside(w, s, fd, out);
+		else if (ret == -EXDEV && has_other_names(fd))
+			ret = -ENOENT; /* what was moved out is one name of several */
 		if (ret == -ESTALE && cache_persistent(n))
 			step_gone(w, s);
 		if (ret == -ESTALE && cache_in_use(w->x->cache, n)) {
@@ -516,6 +543,8 @@ static int climb_and_descend(struct worker *w, struct way *way, struct node **ou
 	size_t base, top = 0;
 	int ret;
 
+	if (w->resolving >= RESOLVING_MAX)
+		return -EAGAIN;
 	base = w->steps_used;
 	w->resolving++;
 	ret = climb(w, way->target, base, &top, &anchor);
@@ -546,11 +575,32 @@ static struct trouble trouble_with(struct worker *w, nodeid_t id, bool over)
 	pthread_mutex_lock(&w->x->trouble_lock);
 	if (!nodeid_equal(t->nodeid, id) || now - t->since > 10 * TROUBLE_NS)
 		*t = (struct trouble){ .nodeid = id, .since = now, .scans = scans };
+	atomic_store(&w->x->any_trouble, true);
 	got = *t;
 	if (over)
 		t->nodeid.v = 0;
 	pthread_mutex_unlock(&w->x->trouble_lock);
 	return got;
+}
+
+/* It was reached: a later fault is a new one, with all of its time. */
+static void trouble_ends(struct worker *w, nodeid_t id)
+{
+	struct trouble *t = &w->x->troubles[id.v % TROUBLES];
+
+	if (!atomic_load_explicit(&w->x->any_trouble, memory_order_relaxed))
+		return;
+	pthread_mutex_lock(&w->x->trouble_lock);
+	if (nodeid_equal(t->nodeid, id))
+		t->nodeid.v = 0;
+	pthread_mutex_unlock(&w->x->trouble_lock);
+}
+
+/* Is every handle that was ever given out in map or ring? Otherwise nothing is stale for being unknown. */
+static bool nothing_lost(struct worker *w)
+{
+	return atomic_load(&w->x->complete) &&
+	       !(w->x->ring && ring_shared_get(w->x->ring, RING_OVERFLOWED));
 }
 
 /* "Try again" is said for a bounded time; then it is ESTALE, with a line. */
@@ -573,6 +623,7 @@ static int answer(struct worker *w, const struct way *way, int error)
 
 	switch (error) {
 	case 0:
+		trouble_ends(w, way->target);
 		return 0;
 	case -EBADMSG:
 		worker_count_forged(w, "a row that is not authentic or of another object");
@@ -580,7 +631,10 @@ static int answer(struct worker *w, const struct way *way, int error)
 		break;
 	case -ENODATA: /* neither cache nor map knows the nodeid */
 		atomic_fetch_add_explicit(&count->unknown, 1, memory_order_relaxed);
-		ret = atomic_load(&w->x->complete) ? -ESTALE : -ENOMEM;
+		ret = nothing_lost(w) ? -ESTALE : -ENOMEM;
+		break;
+	case -EINPROGRESS: /* until the scan ends, which will tell */
+		ret = -ENOMEM;
 		break;
 	case -ESTALE:
 		break;

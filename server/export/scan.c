@@ -87,6 +87,16 @@ static void walk_progress(struct walk *k)
 	}
 }
 
+/* Is the scan to end? The numbers of a root generation that was left help nobody. */
+static int walk_cancelled(const struct walk *k)
+{
+	const struct worker *w = k->w;
+
+	if (atomic_load(&w->x->scan.cancel))
+		return -ECANCELED;
+	return ring_shared_get(w->x->ring, RING_ROOT_GENERATION) == w->epoch->root_generation ? 0 : -ESTALE;
+}
+
 /* A file needs its row, not a node in the cache. */
 static int walk_file(struct walk *k, struct node *dir, const char *name, const struct looked *looked,
 		     uint64_t since)
@@ -170,7 +180,7 @@ static int walk_dir(struct walk *k, nodeid_t id)
 			fd_close(fd);
 		goto out;
 	}
-	while ((d = readdir(stream)) && !atomic_load(&k->w->x->scan.cancel)) {
+	while ((d = readdir(stream)) && !walk_cancelled(k)) {
 		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
 			continue;
 		ret = walk_entry(k, dir, d->d_name);
@@ -205,7 +215,7 @@ static bool sweep_row(void *arg, rowid_t rowid, bool authentic, const struct row
 	s->next.v = rowid.v + 1;
 	if (authentic && !is_seen(s->k, rowid))
 		s->rowids[s->count++] = rowid;
-	return s->count < DELETE_BATCH && !atomic_load(&s->k->w->x->scan.cancel);
+	return s->count < DELETE_BATCH && !walk_cancelled(s->k);
 }
 
 /* The scan did not see these; those that cannot be found by any other way are no more. */
@@ -215,10 +225,11 @@ static int64_t sweep_delete(struct worker *w, struct map_writer *writer, struct 
 
 	for (size_t i = 0; i < s->count; i++) {
 		struct node *n;
+		int ret = resolve(w, mint_nodeid(w->mint, s->rowids[i]), &n, NULL, NULL);
 
-		if (resolve(w, mint_nodeid(w->mint, s->rowids[i]), &n, NULL, NULL) == 0)
+		if (ret == 0)
 			cache_put(w->x->cache, n);
-		else
+		else if (ret == -ESTALE) /* any other error says that it could not be told */
 			s->rowids[dead++] = s->rowids[i];
 	}
 	s->count = 0;
@@ -239,7 +250,7 @@ static void scan_sweep(struct walk *k)
 	ring_wake(w->x->ring);
 	if (ring_wait_drained(w->x->ring, ring_tail(w->x->ring), 10000) < 0)
 		goto out;
-	while (shown > 0 && ret >= 0 && !atomic_load(&w->x->scan.cancel)) {
+	while (shown > 0 && ret >= 0 && !walk_cancelled(k)) {
 		s->since = store_since(w);
 		if (map_reader_snapshot(w->reader, w->x->ring, 0, true, &position) < 0)
 			break;
@@ -270,8 +281,8 @@ static int scan_lock(struct export *x, int *fd)
 	return 0;
 }
 
-/* The map vouches for everything now. */
-static int scan_finish(struct worker *w)
+/* The map vouches for everything now, unless more was lost since the scan began. */
+static int scan_finish(struct worker *w, uint64_t overflowed)
 {
 	struct export *x = w->x;
 	int ret;
@@ -283,7 +294,8 @@ static int scan_finish(struct worker *w)
 	if (!ret)
 		ret = map_field_set(w->epoch->map, MAP_SCANNED_AT, (uint64_t)time(NULL));
 	if (!ret) {
-		ring_shared_set(x->ring, RING_OVERFLOWED, 0);
+		if (ring_shared_get(x->ring, RING_OVERFLOWED) == overflowed)
+			ring_shared_set(x->ring, RING_OVERFLOWED, 0);
 		ring_shared_add(x->ring, RING_SCANS, 1);
 		atomic_store(&x->complete, true);
 	}
@@ -295,6 +307,7 @@ int scan_run(struct worker *w, export_progress_fn *progress, void *arg)
 	struct export *x = w->x;
 	struct walk k = { .w = w, .progress = progress, .arg = arg };
 	CLEANUP_FD int lock = -1;
+	uint64_t overflowed;
 	int ret;
 
 	if (!w->reader)
@@ -302,12 +315,13 @@ int scan_run(struct worker *w, export_progress_fn *progress, void *arg)
 	ret = scan_lock(x, &lock);
 	if (ret < 0)
 		return ret;
+	overflowed = ring_shared_get(x->ring, RING_OVERFLOWED);
 	ring_shared_set(x->ring, RING_SCANNING, 1);
 	w->scanning = true;
 	k.last_said = clock_ns();
 	k.seen = calloc((1ULL << SEEN_BITS_LOG2) / 64, sizeof(uint64_t));
 	ret = k.seen ? walk_push(&k, NODEID_ROOT) : -ENOMEM;
-	while (!ret && k.count && !atomic_load(&x->scan.cancel)) {
+	while (!ret && k.count && !walk_cancelled(&k)) {
 		ret = walk_dir(&k, k.todo[--k.count]);
 		if (ret < 0 && k.count) {
 			k.failures++;
@@ -316,12 +330,12 @@ int scan_run(struct worker *w, export_progress_fn *progress, void *arg)
 			ret = 0;
 		}
 	}
-	if (!ret && atomic_load(&x->scan.cancel))
-		ret = -ECANCELED;
+	if (!ret)
+		ret = walk_cancelled(&k);
 	if (!ret && k.failures == 0)
 		scan_sweep(&k);
 	if (!ret)
-		ret = scan_finish(w);
+		ret = scan_finish(w, overflowed);
 	if (!ret && k.failures)
 		log_warn("scan: %llu objects of the share could not be looked at; their handles come back "
 			 "when the guest looks them up", (unsigned long long)k.failures);
@@ -373,7 +387,7 @@ static void *scan_main(void *arg)
 		ret = w ? 0 : worker_new(x, &w);
 		if (!ret) {
 			worker_begin(w);
-			ret = scan_run(w, say_progress, NULL);
+			ret = w->unfit ? -ENOMEM : scan_run(w, say_progress, NULL);
 		}
 		/* Another daemon of the export scans: its result is ours. */
 		while (ret == -EBUSY && !atomic_load(&scan->cancel)) {
@@ -391,7 +405,7 @@ static void *scan_main(void *arg)
 			log_warn("scan: not finished: %s; it is tried again", strerror(-ret));
 		pthread_mutex_lock(&scan->lock);
 		scan->running = false;
-		if (ret && ret != -ECANCELED)
+		if ((ret && ret != -ECANCELED) || ring_shared_get(x->ring, RING_OVERFLOWED))
 			scan->wanted = true;
 		if (!ret)
 			scan->finished++;
@@ -482,6 +496,8 @@ int scan_consult(struct worker *w, uint64_t finished)
 	}
 	if (scan->finished > finished)
 		ret = 0;
+	else if (scan->running)
+		ret = -EINPROGRESS;
 	pthread_mutex_unlock(&scan->lock);
 	return ret;
 }

@@ -53,7 +53,8 @@ void export_stats(struct export *x, struct export_stats *out)
 	out->again = count_of(&x->count.again);
 	out->unknown = count_of(&x->count.unknown);
 	out->forged = count_of(&x->count.forged);
-	out->complete = atomic_load(&x->complete);
+	out->complete = atomic_load(&x->complete) &&
+			!(x->ring && ring_shared_get(x->ring, RING_OVERFLOWED));
 
 	/* The epoch cannot be left while its lock is held. */
 	pthread_mutex_lock(&x->epoch_lock);

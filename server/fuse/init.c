@@ -59,10 +59,11 @@ static uint64_t wanted(const struct fuse_config *config)
 	uint64_t flags = wanted_always;
 
 	/* Entries that expire at once make READDIRPLUS work for nothing. */
-	if (config->cache == CACHE_NEVER)
-		flags |= FUSE_DIRECT_IO_ALLOW_MMAP;
-	else
+	if (config->cache != CACHE_NEVER)
 		flags |= FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO;
+	/* Files that are not cached can be mapped nevertheless. */
+	if (config->cache == CACHE_NEVER || config->cache == CACHE_METADATA)
+		flags |= FUSE_DIRECT_IO_ALLOW_MMAP;
 	if (config->cache == CACHE_ALWAYS)
 		flags |= FUSE_CACHE_SYMLINKS;
 	else

@@ -17,6 +17,7 @@
 #include <sys/xattr.h>
 
 #include "base/util.h"
+#include "fuse/aclmap.h"
 #include "fuse/creds.h"
 #include "fuse/ops.h"
 #include "fuse/reply.h"
@@ -101,6 +102,18 @@ static int set_killing_sgid(struct fuse_thread *t, const char *path, const char 
 	return error;
 }
 
+/* The ids in an ACL are the guest's: the host gets its own, in a copy at t->io. */
+static int acl_for_host(struct fuse_thread *t, const void **value, size_t len)
+{
+	const struct fuse_config *config = fuse_server_config(t->server);
+
+	if (!config->uidmap && !config->gidmap)
+		return 0;
+	memcpy(t->io, *value, len);
+	*value = t->io;
+	return aclmap_to_host(config->uidmap, config->gidmap, t->io, len);
+}
+
 int xattr_store(struct fuse_thread *t, struct node *node, const char *name, const void *value,
 		size_t len, int flags)
 {
@@ -113,7 +126,10 @@ int xattr_store(struct fuse_thread *t, struct node *node, const char *name, cons
 		return -E2BIG;
 	if (flags & ~(XATTR_CREATE | XATTR_REPLACE))
 		return -EINVAL;
-	error = node_path(t, node, path);
+	if (is_acl(host))
+		error = acl_for_host(t, &value, len);
+	if (!error)
+		error = node_path(t, node, path);
 	if (error)
 		return error;
 	if (t->request.acl_kill_sgid && strcmp(host, ACL_ACCESS) == 0)
@@ -184,6 +200,7 @@ static ssize_t sealed_get(struct fuse_thread *t, struct node *node, size_t size)
 
 static ssize_t do_getxattr(struct fuse_thread *t, uint64_t nodeid, const char *name, size_t size)
 {
+	const struct fuse_config *config = fuse_server_config(t->server);
 	CLEANUP_HELD struct held held = { .t = t };
 	char host[XATTR_NAME_MAX + 1], path[PROC_FD_LEN];
 	int error = is_ours(name) ? 0 : host_name(t, name, host);
@@ -199,6 +216,8 @@ static ssize_t do_getxattr(struct fuse_thread *t, uint64_t nodeid, const char *n
 	if (error)
 		return error;
 	len = getxattr(path, host, size ? t->io : NULL, size < VALUE_MAX ? size : VALUE_MAX);
+	if (len > 0 && size && is_acl(host))
+		aclmap_to_guest(config->uidmap, config->gidmap, t->io, (size_t)len);
 	return len < 0 ? -errno : len;
 }
 

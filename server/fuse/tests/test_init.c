@@ -103,6 +103,7 @@ static void test_the_cache_policy_decides_about_caching_flags(void **state)
 	struct fuse_config never = { .cache = CACHE_NEVER };
 	uint64_t a = negotiate(&always, ask(EVERYTHING)).flags;
 	uint64_t n = negotiate(&never, ask(EVERYTHING)).flags;
+	uint64_t m = negotiate(&metadata, ask(EVERYTHING)).flags;
 
 	(void)state;
 	assert_true(a & FUSE_CACHE_SYMLINKS);
@@ -110,6 +111,7 @@ static void test_the_cache_policy_decides_about_caching_flags(void **state)
 	assert_false(a & FUSE_DIRECT_IO_ALLOW_MMAP);
 	assert_false(n & FUSE_CACHE_SYMLINKS);
 	assert_true(n & FUSE_DIRECT_IO_ALLOW_MMAP);
+	assert_true(m & FUSE_DIRECT_IO_ALLOW_MMAP);
 	assert_false(n & FUSE_DO_READDIRPLUS);
 }
 

@@ -85,7 +85,7 @@ unit: $(UNIT) ## the unit tests alone (no root needed)
 	@set -e; for t in $(UNIT); do echo "$$t"; $$t; done
 
 unit-asan: $(ASAN_UNIT) ## the unit tests with AddressSanitizer and UBSan
-	@set -e; for t in $(ASAN_UNIT); do echo "$$t"; $$t; done
+	@set -e; export ASAN_OPTIONS=detect_stack_use_after_return=1; for t in $(ASAN_UNIT); do echo "$$t"; $$t; done
 
 asan: build/asan/holdfast ## build build/asan/holdfast with ASan and UBSan
 

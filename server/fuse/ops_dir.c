@@ -88,7 +88,7 @@ static void fill_plus(const struct held *held, const struct dirent64 *d, struct 
 	}
 	reply_fill_entry(held->t, &entry, out);
 	dirent->ino = entry.stx.stx_ino;
-	dirent->type = IFTODT(entry.stx.stx_mode);
+	dirent->type = (uint32_t)IFTODT(entry.stx.stx_mode);
 }
 
 /* Adds one entry; false if it does not fit. No lookup is counted for one that does not. */

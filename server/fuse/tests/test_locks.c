@@ -202,7 +202,7 @@ static void test_an_interrupt_ends_the_wait_it_names_alone(void **state)
 static void test_an_interrupt_that_comes_first_is_not_lost(void **state)
 {
 	struct fixture *f = *state;
-	atomic_int answer;
+	static atomic_int answer; /* the last waiter answers when the table goes away */
 
 	assert_int_equal(try_as(f, 1, 1, &posix_write), 0);
 	lock_table_interrupt(f->table, 600);

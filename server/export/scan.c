@@ -33,6 +33,8 @@ struct walk {
 	uint64_t *seen; /* bitmap by hash of the rowid */
 	nodeid_t *todo; /* directories to be read */
 	size_t count, room;
+	struct place *places; /* where the walk came by */
+	size_t place_count;
 	uint64_t objects, failures, last_said;
 	export_progress_fn *progress;
 	void *arg;
@@ -55,6 +57,36 @@ static bool is_seen(const struct walk *k, rowid_t rowid)
 	uint64_t bit = seen_bit(rowid);
 
 	return k->seen[bit / 64] >> (bit % 64) & 1;
+}
+
+/* The same mounted file system? A subvolume that is not there is gone, not unmounted. */
+static bool same_mount(const struct place *a, const struct place *b)
+{
+	return a->attachment == b->attachment && memcmp(a->fsid, b->fsid, sizeof(a->fsid)) == 0;
+}
+
+static bool place_visited(const struct walk *k, const struct place *place)
+{
+	for (size_t i = 0; i < k->place_count; i++)
+		if (same_mount(&k->places[i], place))
+			return true;
+	return false;
+}
+
+static int visit_place(struct walk *k, const struct place *place)
+{
+	struct place *grown;
+
+	if (k->place_count && same_mount(&k->places[k->place_count - 1], place))
+		return 0; /* the usual case */
+	if (place_visited(k, place))
+		return 0;
+	grown = realloc(k->places, (k->place_count + 1) * sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	k->places = grown;
+	k->places[k->place_count++] = *place;
+	return 0;
 }
 
 static int walk_push(struct walk *k, nodeid_t dir)
@@ -139,6 +171,9 @@ static int walk_entry(struct walk *k, struct node *dir, const char *name)
 	walk_progress(k);
 	if (!looked.persistent)
 		return 0; /* nothing below has a handle that persists either */
+	ret = visit_place(k, &looked.id.place);
+	if (ret < 0)
+		return ret;
 	if (S_ISDIR(looked.stx.stx_mode)) {
 		struct node *n;
 
@@ -200,7 +235,7 @@ out:
 /* --- rows of what is nowhere ------------------------------------------------------------------------------- */
 
 struct sweep {
-	struct walk *k;
+	const struct walk *k;
 	rowid_t rowids[DELETE_BATCH];
 	size_t count;
 	rowid_t next;
@@ -211,9 +246,9 @@ static bool sweep_row(void *arg, rowid_t rowid, bool authentic, const struct row
 {
 	struct sweep *s = arg;
 
-	(void)row;
 	s->next.v = rowid.v + 1;
-	if (authentic && !is_seen(s->k, rowid))
+	/* What is not mounted at the moment may come back: nobody can say that its objects are gone. */
+	if (authentic && !is_seen(s->k, rowid) && place_visited(s->k, &row->identity.place))
 		s->rowids[s->count++] = rowid;
 	return s->count < DELETE_BATCH && !walk_cancelled(s->k);
 }
@@ -345,6 +380,7 @@ int scan_run(struct worker *w, export_progress_fn *progress, void *arg)
 	ring_shared_set(x->ring, RING_SCANNING, 0);
 	free(k.seen);
 	free(k.todo);
+	free(k.places);
 	return ret;
 }
 

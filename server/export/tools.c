@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "export/core.h"
 
@@ -75,7 +76,12 @@ int export_rebuild(struct export *x, export_progress_fn *progress, void *arg)
 	ret = worker_new(x, &w);
 	if (ret < 0)
 		return ret;
-	ret = scan_run(w, progress, arg);
+	/* Another scan may be under way, in this process or in a daemon: ours comes after it. */
+	while ((ret = scan_run(w, progress, arg)) == -EBUSY) {
+		struct timespec nap = { .tv_nsec = 50000000 };
+
+		nanosleep(&nap, NULL);
+	}
 	worker_free(w);
 	return ret;
 }

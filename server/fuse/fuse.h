@@ -40,8 +40,8 @@ struct fuse_config {
 	bool preserve_noatime;
 	bool killpriv_v2;
 	bool writeback;
-	bool flock;	 /* flock() is the host's, not the guest's alone */
-	bool posix_lock; /* the same for fcntl locks */
+	bool flock;		/* flock() is the host's, not the guest's alone */
+	bool posix_lock;	/* the same for fcntl locks */
 	bool direct_io_allowed; /* --allow-direct-io: O_DIRECT is passed to the host */
 	bool local_mount;	/* the peer is this machine's own kernel, over /dev/fuse */
 	unsigned max_open;	/* cap of open files and directories */
@@ -74,7 +74,8 @@ void fuse_server_stats(struct fuse_server *s, struct fuse_server_stats *out);
  */
 const char *fuse_server_refused(const struct fuse_server *s);
 
-int fuse_thread_new(struct fuse_server *s, fuse_reply_fn *reply, void *transport, struct fuse_thread **out);
+int fuse_thread_new(struct fuse_server *s, fuse_reply_fn *reply, void *transport,
+		    struct fuse_thread **out);
 void fuse_thread_free(struct fuse_thread *t);
 
 /*
@@ -96,18 +97,18 @@ void fuse_server_reset(struct fuse_server *s);
 /* The request that a thread has in hand: what libfuse does not hand on. Valid until the handler returns. */
 struct fuse_request {
 	const struct fuse_in_header *in;
-	const uint8_t *args; /* behind the header, as the guard left them (normalized for libfuse) */
-	size_t args_len;     /* without extensions */
+	const uint8_t
+		*args;	 /* behind the header, as the guard left them (normalized for libfuse) */
+	size_t args_len; /* without extensions */
 	/* from the guard: */
-	uint32_t open_flags_kill;  /* OPEN/CREATE: FUSE_OPEN_KILL_SUIDGID was set */
-	bool kill_suidgid;	   /* SETATTR (FATTR_KILL_SUIDGID), WRITE (FUSE_WRITE_KILL_SUIDGID) */
-	bool acl_kill_sgid;	   /* SETXATTR: FUSE_SETXATTR_ACL_KILL_SGID */
-	bool has_group;		   /* extension FUSE_EXT_GROUPS: one supplementary group */
+	uint32_t open_flags_kill; /* OPEN/CREATE: FUSE_OPEN_KILL_SUIDGID was set */
+	bool kill_suidgid;  /* SETATTR (FATTR_KILL_SUIDGID), WRITE (FUSE_WRITE_KILL_SUIDGID) */
+	bool acl_kill_sgid; /* SETXATTR: FUSE_SETXATTR_ACL_KILL_SGID */
+	bool has_group;	    /* extension FUSE_EXT_GROUPS: one supplementary group */
 	uint32_t group;
-	const char *secctx_name;   /* FUSE_SECURITY_CTX, first context, or NULL; NUL-terminated */
+	const char *secctx_name; /* FUSE_SECURITY_CTX, first context, or NULL; NUL-terminated */
 	const void *secctx;
 	uint32_t secctx_len;
-	uint32_t attr_flags;	   /* set by a handler: flags to patch into the reply's attr (FUSE_ATTR_SUBMOUNT) */
 };
 
 struct fuse_thread {
@@ -117,11 +118,12 @@ struct fuse_thread {
 	struct fuse_request request;
 	fuse_reply_fn *reply;
 	void *transport;
-	uint8_t *scratch; /* page-aligned, FUSE_REQUEST_MAX: normalized requests; a handler may use io below */
-	uint8_t *io;	  /* page-aligned, FUSE_REQUEST_MAX: READ, READDIR, xattrs build their reply here */
-	uint64_t replying_to;	/* unique of the request in hand */
-	bool umask_private;	/* the thread has its own umask (unshare(CLONE_FS)) */
-	bool session_ready;	/* the libfuse session has had its INIT */
+	uint8_t *
+		scratch; /* page-aligned, FUSE_REQUEST_MAX: normalized requests; a handler may use io below */
+	uint8_t *
+		io; /* page-aligned, FUSE_REQUEST_MAX: READ, READDIR, xattrs build their reply here */
+	bool umask_private; /* the thread has its own umask (unshare(CLONE_FS)) */
+	bool session_ready; /* the libfuse session has had its INIT */
 };
 
 /* The thread of a libfuse request, in every handler. */
@@ -137,12 +139,13 @@ extern const struct fuse_lowlevel_ops holdfast_ops;
 void fuse_wire_init(struct fuse_thread *t);
 void fuse_wire_destroy(struct fuse_thread *t);
 void fuse_wire_interrupt(struct fuse_thread *t);
-void fuse_wire_syncfs(struct fuse_thread *t);	/* ops_file.c */
-void fuse_wire_tmpfile(struct fuse_thread *t);	/* ops_create.c */
-void fuse_wire_statx(struct fuse_thread *t);	/* ops_attr.c */
+void fuse_wire_syncfs(struct fuse_thread *t);  /* ops_file.c */
+void fuse_wire_tmpfile(struct fuse_thread *t); /* ops_create.c */
+void fuse_wire_statx(struct fuse_thread *t);   /* ops_attr.c */
 
 /* Sends the reply of the request in hand: error is 0 or negative errno, data may be NULL. */
-void fuse_thread_reply(struct fuse_thread *t, uint64_t unique, int error, const void *data, size_t len);
+void fuse_thread_reply(struct fuse_thread *t, uint64_t unique, int error, const void *data,
+		       size_t len);
 
 /* What INIT agreed on, and the configuration, for the operations. */
 const struct fuse_config *fuse_server_config(const struct fuse_server *s);

@@ -217,8 +217,9 @@ static ssize_t write_all(int fd, const uint8_t *buf, size_t size, off_t off, int
 	size_t done = 0;
 
 	while (done < size) {
-		struct iovec iov = { .iov_base = (void *)(uintptr_t)(buf + done),
-				     .iov_len = size - done };
+		const uint8_t *at = buf + done;
+		const struct iovec iov = { .iov_base = (void *)(uintptr_t)at,
+					   .iov_len = size - done };
 		ssize_t n = pwritev2(fd, &iov, 1, off + (off_t)done, rwf);
 
 		if (n < 0 && errno == EINTR)

@@ -28,53 +28,6 @@
 
 /* --- replies ---------------------------------------------------------------------------------- */
 
-/* Where the reply of an opcode has its fuse_attr.flags, behind the header; 0: it has none. */
-static size_t attr_flags_at(uint32_t opcode)
-{
-	const size_t entry =
-		offsetof(struct fuse_entry_out, attr) + offsetof(struct fuse_attr, flags);
-	const size_t attr =
-		offsetof(struct fuse_attr_out, attr) + offsetof(struct fuse_attr, flags);
-
-	switch (opcode) {
-	case FUSE_LOOKUP:
-	case FUSE_SYMLINK:
-	case FUSE_MKNOD:
-	case FUSE_MKDIR:
-	case FUSE_LINK:
-	case FUSE_CREATE:
-		return entry;
-	case FUSE_GETATTR:
-	case FUSE_SETATTR:
-		return attr;
-	default:
-		return 0;
-	}
-}
-
-/*
- * Puts in the attr flags that libfuse does not know. Only the request in hand has any: replies that
- * other threads send (locks, fsync) are bare headers, and leave before they look at `t`.
- */
-static void patch_attr_flags(struct fuse_thread *t, const struct iovec *iov, int count)
-{
-	struct fuse_out_header out;
-	uint32_t flags;
-	size_t at;
-
-	if (count < 2)
-		return;
-	memcpy(&out, iov[0].iov_base, sizeof(out));
-	if (out.error || out.unique != t->replying_to || !t->request.in || !t->request.attr_flags)
-		return;
-	at = attr_flags_at(t->request.in->opcode);
-	if (!at || iov[1].iov_len < at + sizeof(flags))
-		return;
-	memcpy(&flags, (char *)iov[1].iov_base + at, sizeof(flags));
-	flags |= t->request.attr_flags;
-	memcpy((char *)iov[1].iov_base + at, &flags, sizeof(flags));
-}
-
 /*
  * libfuse's writev. A failure is ENOENT to it (the request was interrupted): it says nothing then,
  * and the operation learns that its reply did not arrive.
@@ -88,7 +41,6 @@ static ssize_t reply_from_libfuse(int fd, struct iovec *iov, int count, void *us
 	(void)fd;
 	if (!t->session_ready)
 		return 0; /* the answer to our own INIT */
-	patch_attr_flags(t, iov, count);
 	memcpy(&out, iov[0].iov_base, sizeof(out));
 	error = t->reply(t->transport, out.unique, iov, count);
 	if (error) {
@@ -289,9 +241,7 @@ int fuse_thread_request(struct fuse_thread *t, const void *request, size_t len)
 
 	worker_begin(t->worker);
 	t->request = result.request;
-	t->replying_to = result.unique;
 	dispatch(t);
 	t->request = (struct fuse_request){ 0 };
-	t->replying_to = 0;
 	return 0;
 }

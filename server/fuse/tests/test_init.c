@@ -101,6 +101,7 @@ static void test_the_cache_policy_decides_about_caching_flags(void **state)
 {
 	struct fuse_config always = { .cache = CACHE_ALWAYS };
 	struct fuse_config never = { .cache = CACHE_NEVER };
+	struct fuse_config metadata = { .cache = CACHE_METADATA };
 	uint64_t a = negotiate(&always, ask(EVERYTHING)).flags;
 	uint64_t n = negotiate(&never, ask(EVERYTHING)).flags;
 	uint64_t m = negotiate(&metadata, ask(EVERYTHING)).flags;

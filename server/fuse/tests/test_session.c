@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "fuse/fuse.h"
+#include "fuse/reply.h"
 
 #define NEVER_EXISTED 0xdeadbeef
 
@@ -300,6 +301,31 @@ static void test_an_option_that_is_not_offered_is_told_to_the_transport(void **s
 	assert_int_equal(send_getattr(w), -EIO);
 }
 
+static void test_the_root_of_a_mount_in_the_share_is_marked_where_that_was_agreed(void **state)
+{
+	struct world *w = *state;
+	const struct entry root = { .submount = true };
+	const struct entry other = { .submount = false };
+	struct fuse_entry_out out;
+
+	assert_int_equal(send_init(w, 7, 38, OFFERED | FUSE_SUBMOUNTS), 0);
+	reply_fill_entry(w->thread, &root, &out);
+	assert_true(out.attr.flags & FUSE_ATTR_SUBMOUNT);
+	reply_fill_entry(w->thread, &other, &out);
+	assert_false(out.attr.flags & FUSE_ATTR_SUBMOUNT);
+}
+
+static void test_no_mount_is_marked_without_the_option(void **state)
+{
+	struct world *w = *state;
+	const struct entry root = { .submount = true };
+	struct fuse_entry_out out;
+
+	assert_int_equal(send_init(w, 7, 38, OFFERED | FUSE_SUBMOUNTS), 0);
+	reply_fill_entry(w->thread, &root, &out);
+	assert_false(out.attr.flags & FUSE_ATTR_SUBMOUNT);
+}
+
 static void test_malformed_requests_are_answered_and_counted(void **state)
 {
 	struct world *w = *state;
@@ -372,6 +398,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_an_option_that_is_not_offered_is_told_to_the_transport,
 			setup_submounts, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_the_root_of_a_mount_in_the_share_is_marked_where_that_was_agreed,
+			setup_submounts, teardown),
+		cmocka_unit_test_setup_teardown(test_no_mount_is_marked_without_the_option, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_malformed_requests_are_answered_and_counted,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_interrupt_of_an_unknown_request_is_ignored,

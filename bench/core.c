@@ -29,7 +29,8 @@ static int open_export(const char *dir, struct export **x, struct worker **w)
 	struct export_config config = { .share = share,
 					.statepath = state,
 					.handles = HANDLES_PREFER,
-					.max_nodes = 256, /* as good as none: every decode is cold */
+					.max_nodes =
+						256, /* as good as none: every decode is cold */
 					.max_fds = 64 };
 	int code, ret;
 
@@ -128,7 +129,8 @@ static double time_calls(struct export *x, const struct target *t, long n)
 
 		h.head.handle_bytes = 128;
 		if (fd < 0 || name_to_handle_at(fd, "", &h.head, &mount, AT_EMPTY_PATH) < 0 ||
-		    statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_BTIME, &stx) < 0)
+		    statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_BASIC_STATS | STATX_BTIME,
+			  &stx) < 0)
 			return -1;
 		fd_close(fd);
 	}
@@ -158,8 +160,10 @@ static int bench_decode(const char *dir, long n)
 
 	if (!ret)
 		ret = take_targets(x, w, t, n);
-	if (ret < 0)
+	if (ret < 0) {
+		free(t);
 		return fail("decode", ret);
+	}
 	shuffle(t, n);
 	printf("cold decode of %ld nodeids to O_PATH descriptors, ns each\n", n);
 	printf("%10s %10s %10s %8s\n", "decode", "calls", "row", "ratio");
@@ -168,13 +172,13 @@ static int bench_decode(const char *dir, long n)
 		double decode = time_decodes(w, t, n);
 
 		if (calls < 0 || row < 0 || decode < 0)
-			return fail("decode", -EIO);
+			ret = fail("decode", -EIO);
 		printf("%10.0f %10.0f %10.0f %8.2f\n", decode, calls, row, decode / (calls + row));
 	}
 	worker_free(w);
 	export_close(x);
 	free(t);
-	return 0;
+	return ret;
 }
 
 /* --- a map of many rows ------------------------------------------------------------------------------------------- */
@@ -240,8 +244,8 @@ static int fill_rows(struct export *x, struct worker *w, long rows)
 static int first_answer(const char *dir, double *ms, long *kb)
 {
 	uint64_t begun = clock_ns();
-	struct export *x;
-	struct worker *w;
+	struct export *x = NULL;
+	struct worker *w = NULL;
 	struct node *root, *child;
 	struct looked looked;
 	int ret = open_export(dir, &x, &w);
@@ -274,8 +278,8 @@ static int first_answer(const char *dir, double *ms, long *kb)
 static int bench_rows(const char *dir, long rows)
 {
 	char path[4096];
-	struct export *x;
-	struct worker *w;
+	struct export *x = NULL;
+	struct worker *w = NULL;
 	struct stat st;
 	double empty, full;
 	long kb_empty, kb_full;
@@ -304,8 +308,10 @@ static int bench_rows(const char *dir, long rows)
 	snprintf(path, sizeof(path), "%s/state/%s", dir, MAP_FILE);
 	if (stat(path, &st) < 0)
 		return fail(path, -errno);
-	printf("%ld rows: %.1f bytes a row; first answer after %.1f ms, with none %.1f ms; resident %ld KiB, "
-	       "with none %ld KiB\n", rows, (double)st.st_size / (double)rows, full, empty, kb_full, kb_empty);
+	printf("%ld rows: %.1f bytes a row; first answer after %.1f ms, with none %.1f ms; "
+	       "resident %ld KiB, "
+	       "with none %ld KiB\n",
+	       rows, (double)st.st_size / (double)rows, full, empty, kb_full, kb_empty);
 	return 0;
 }
 

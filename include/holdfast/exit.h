@@ -7,17 +7,19 @@
 
 enum holdfast_exit {
 	HOLDFAST_EXIT_OK = 0,
-	HOLDFAST_EXIT_FAILURE = 1,	/* anything that has no code of its own */
-	HOLDFAST_EXIT_USAGE = 2,	/* options or arguments */
-	HOLDFAST_EXIT_SHARE = 3,	/* the shared directory cannot be served */
-	HOLDFAST_EXIT_STATE = 4,	/* the state directory cannot be used (read-only, full, no permission) */
-	HOLDFAST_EXIT_KEY = 5,		/* the key file is lost, damaged, of another export, or open to others */
-	HOLDFAST_EXIT_MAP = 6,		/* the map is damaged or of another export */
-	HOLDFAST_EXIT_NEWER = 7,	/* key or map come from a newer version */
-	HOLDFAST_EXIT_OTHER_ROOT = 8,	/* the path is known, but another directory is there */
-	HOLDFAST_EXIT_HANDLES = 9,	/* --inode-file-handles=mandatory, and there are none */
-	HOLDFAST_EXIT_MOUNT = 10,	/* the mount or socket failed */
-	HOLDFAST_EXIT_STALE = 11,	/* handle open, inspect: the handle opens nothing */
+	HOLDFAST_EXIT_FAILURE = 1, /* anything that has no code of its own */
+	HOLDFAST_EXIT_USAGE = 2,   /* options or arguments */
+	HOLDFAST_EXIT_SHARE = 3,   /* the shared directory cannot be served */
+	HOLDFAST_EXIT_STATE =
+		4, /* the state directory cannot be used (read-only, full, no permission) */
+	HOLDFAST_EXIT_KEY =
+		5, /* the key file is lost, damaged, of another export, or open to others */
+	HOLDFAST_EXIT_MAP = 6,	      /* the map is damaged or of another export */
+	HOLDFAST_EXIT_NEWER = 7,      /* key or map come from a newer version */
+	HOLDFAST_EXIT_OTHER_ROOT = 8, /* the path is known, but another directory is there */
+	HOLDFAST_EXIT_HANDLES = 9,    /* --inode-file-handles=mandatory, and there are none */
+	HOLDFAST_EXIT_MOUNT = 10,     /* the mount or socket failed */
+	HOLDFAST_EXIT_STALE = 11,     /* handle open, inspect: the handle opens nothing */
 };
 
 #endif

@@ -39,12 +39,12 @@ struct log_limit {
 };
 bool log_limit_pass(struct log_limit *limit, unsigned *dropped);
 
-#define log_limited(level, ...)                                                               \
+#define log_limited(level, ...)                                                                    \
 	do {                                                                                       \
 		static struct log_limit limit_;                                                    \
 		unsigned dropped_ = 0;                                                             \
 		if (log_shows(level) && log_limit_pass(&limit_, &dropped_)) {                      \
-			log_line(level, __VA_ARGS__);                                       \
+			log_line(level, __VA_ARGS__);                                              \
 			if (dropped_)                                                              \
 				log_line(level, "(%u lines like the last were left out)",          \
 					 dropped_);                                                \

@@ -13,9 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
+#include "base/mountinfo.h"
 #include "base/util.h"
 
 #define MAGIC_BCACHEFS 0xca451a4e
@@ -114,79 +114,39 @@ int hostfs_subvol(int fd, uint8_t out[HOLDFAST_UUID_LEN])
 	return 0;
 }
 
-/* --- /proc/self/mountinfo ------------------------------------------------------------------------------ */
+/* --- the mount table ------------------------------------------------------------------------------------ */
 
-/* Undoes the octal escapes (\040 and kin) of a field, in place. */
-static void unescape(char *s)
+struct wanted {
+	dev_t dev;
+	const char *below; /* NULL: the device counts */
+	bool found;
+};
+
+static bool is_wanted(void *arg, const struct mountinfo *m)
 {
-	char *to = s;
+	struct wanted *w = arg;
+	size_t len = w->below ? strlen(w->below) : 0;
 
-	for (; *s; s++) {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
-		    s[3] >= '0' && s[3] <= '7') {
-			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-			s += 3;
-		} else {
-			*to++ = *s;
-		}
-	}
-	*to = '\0';
-}
-
-/* Calls `match` for each mount until it gives true; true also when the table cannot be read. */
-typedef bool mount_match_fn(const void *arg, uint64_t dev, const char *point);
-
-static bool mounts_any(mount_match_fn *match, const void *arg)
-{
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	CLEANUP_FREE char *line = NULL;
-	size_t room = 0;
-	bool found = false;
-
-	if (!f)
-		return true;
-	while (!found && getline(&line, &room, f) > 0) {
-		/* id parent major:minor root point options ... */
-		char *field[5], *rest = line;
-		unsigned ma, mi;
-		int n;
-
-		for (n = 0; n < 5 && rest; n++)
-			field[n] = strsep(&rest, " ");
-		if (n < 5 || sscanf(field[2], "%u:%u", &ma, &mi) != 2)
-			continue;
-		unescape(field[4]);
-		found = match(arg, makedev(ma, mi), field[4]);
-	}
-	fclose(f);
-	return found;
-}
-
-static bool match_dev(const void *arg, uint64_t dev, const char *point)
-{
-	(void)point;
-	return dev == *(const uint64_t *)arg;
+	if (!w->below)
+		w->found = m->dev == w->dev;
+	else if (strcmp(w->below, "/") == 0)
+		w->found = m->point[0] == '/' && m->point[1] != '\0';
+	else
+		w->found = strncmp(m->point, w->below, len) == 0 && m->point[len] == '/';
+	return !w->found;
 }
 
 bool hostfs_dev_mounted(uint64_t dev)
 {
-	return mounts_any(match_dev, &dev);
-}
+	struct wanted w = { .dev = dev };
 
-static bool match_below(const void *arg, uint64_t dev, const char *point)
-{
-	const char *root = arg;
-	size_t len = strlen(root);
-
-	(void)dev;
-	if (strcmp(root, "/") == 0)
-		return point[0] == '/' && point[1] != '\0';
-	return strncmp(point, root, len) == 0 && point[len] == '/';
+	return mountinfo_each(is_wanted, &w) < 0 || w.found;
 }
 
 bool hostfs_mounts_below(int root)
 {
 	char link[32], path[PATH_MAX];
+	struct wanted w = { .below = path };
 	ssize_t n;
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", root);
@@ -194,5 +154,5 @@ bool hostfs_mounts_below(int root)
 	if (n < 0)
 		return true;
 	path[n] = '\0';
-	return mounts_any(match_below, path);
+	return mountinfo_each(is_wanted, &w) < 0 || w.found;
 }

@@ -24,6 +24,7 @@
 #include <sys/wait.h>
 
 #include "base/log.h"
+#include "base/mountinfo.h"
 #include "base/util.h"
 
 #define DEV_FUSE "/dev/fuse"
@@ -35,42 +36,21 @@ extern char **environ;
 
 /* --- what is mounted -------------------------------------------------------------------------- */
 
-/* Undoes the \ooo of /proc/self/mountinfo, in place. */
-static void unescape(char *s)
+struct seen {
+	const char *path;
+	int id;
+	bool ours;
+};
+
+static bool see_mount(void *arg, const struct mountinfo *m)
 {
-	char *to = s;
+	struct seen *s = arg;
 
-	while (*s) {
-		if (s[0] == '\\' && s[1] && s[2] && s[3]) {
-			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-			s += 4;
-		} else {
-			*to++ = *s++;
-		}
+	if (strcmp(m->point, s->path) == 0) {
+		s->id = m->id;
+		s->ours = strcmp(m->type, "fuse." FUSEMOUNT_SUBTYPE) == 0 ||
+			  strcmp(m->type, "fuseblk." FUSEMOUNT_SUBTYPE) == 0;
 	}
-	*to = '\0';
-}
-
-/* One line of mountinfo: ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [TAGS...] - TYPE SOURCE ... */
-static bool parse_line(char *line, int *id, char **point, char **type)
-{
-	char *save = NULL;
-	char *field = strtok_r(line, " ", &save);
-
-	*point = NULL;
-	*type = NULL;
-	for (unsigned i = 0; field; i++, field = strtok_r(NULL, " ", &save)) {
-		if (i == 0)
-			*id = atoi(field);
-		else if (i == 4)
-			*point = field;
-		else if (i > 5 && strcmp(field, "-") == 0)
-			break;
-	}
-	*type = field ? strtok_r(NULL, " ", &save) : NULL;
-	if (!*point || !*type)
-		return false;
-	unescape(*point);
 	return true;
 }
 
@@ -80,27 +60,11 @@ static bool parse_line(char *line, int *id, char **point, char **type)
  */
 static int mounted_on(const char *path, bool *ours)
 {
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	CLEANUP_FREE char *line = NULL;
-	size_t cap = 0;
-	int found = -1;
+	struct seen s = { .path = path, .id = -1 };
 
-	*ours = false;
-	if (!f)
-		return -1;
-	while (getline(&line, &cap, f) > 0) {
-		char *point;
-		char *type;
-		int id = -1;
-
-		if (!parse_line(line, &id, &point, &type) || strcmp(point, path) != 0)
-			continue;
-		found = id;
-		*ours = strcmp(type, "fuse." FUSEMOUNT_SUBTYPE) == 0 ||
-			strcmp(type, "fuseblk." FUSEMOUNT_SUBTYPE) == 0;
-	}
-	(void)fclose(f);
-	return found;
+	(void)mountinfo_each(see_mount, &s);
+	*ours = s.ours;
+	return s.id;
 }
 
 bool fusemount_present(const struct fusemount *m)

@@ -121,7 +121,8 @@ static const char *difference(const struct check *c, int fd, const struct object
 		return "another inode";
 	if (got.has_btime != want->has_btime)
 		return "birth time there or not";
-	if (got.has_btime && (got.btime_sec != want->btime_sec || got.btime_nsec != want->btime_nsec))
+	if (got.has_btime &&
+	    (got.btime_sec != want->btime_sec || got.btime_nsec != want->btime_nsec))
 		return "another birth time";
 	if (want->type != 'f' || want->content_len < 0 || c->no_content)
 		return NULL;
@@ -225,10 +226,14 @@ static bool check_good(const struct check *c)
 static int check(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "retry-enomem", required_argument, NULL, 'r' }, { "shuffle", required_argument, NULL, 'u' },
-		{ "sample", required_argument, NULL, 'n' },	  { "expect-stale", no_argument, NULL, 's' },
-		{ "allow-stale", no_argument, NULL, 'a' },	  { "no-content", no_argument, NULL, 'c' },
-		{ "attributes", no_argument, NULL, 'i' },	  { NULL, 0, NULL, 0 },
+		{ "retry-enomem", required_argument, NULL, 'r' },
+		{ "shuffle", required_argument, NULL, 'u' },
+		{ "sample", required_argument, NULL, 'n' },
+		{ "expect-stale", no_argument, NULL, 's' },
+		{ "allow-stale", no_argument, NULL, 'a' },
+		{ "no-content", no_argument, NULL, 'c' },
+		{ "attributes", no_argument, NULL, 'i' },
+		{ NULL, 0, NULL, 0 },
 	};
 	struct check c = { 0 };
 	size_t n;
@@ -284,7 +289,8 @@ static int check(int argc, char **argv)
 			errx(1, "check: line %zu of %s is no object", i + 1, argv[optind + 1]);
 		check_one(&c, &o, path, until);
 	}
-	printf("same=%lu stale=%lu again=%lu wrong=%lu other=%lu\n", c.same, c.stale, c.again, c.wrong, c.other);
+	printf("same=%lu stale=%lu again=%lu wrong=%lu other=%lu\n", c.same, c.stale, c.again,
+	       c.wrong, c.other);
 	for (size_t i = 0; i < n; i++)
 		free(lines[i]);
 	free(lines);

@@ -73,7 +73,9 @@ static void nodeid_set(struct fuse_handle *h, uint64_t id)
 
 static struct fuse_handle invent(uint64_t *state)
 {
-	static const uint64_t odd[] = { 0, 2, 3, UINT64_MAX, 1ULL << 63, UINT32_MAX, 0x100000001ULL, 0x8000000000000001ULL };
+	static const uint64_t odd[] = {
+		0, 2, 3, UINT64_MAX, 1ULL << 63, UINT32_MAX, 0x100000001ULL, 0x8000000000000001ULL
+	};
 	struct fuse_handle h = pick(state);
 	uint64_t r = random_next(state);
 
@@ -155,8 +157,8 @@ int main(int argc, char **argv)
 		fd = open_by_handle_at(mount, &u.fh, O_PATH | O_CLOEXEC);
 		if (fd >= 0) {
 			opened++;
-			printf("  opened: type 0x%x, %08x%08x generation %08x\n", (unsigned)u.fh.handle_type,
-			       h.word[0], h.word[1], h.word[2]);
+			printf("  opened: type 0x%x, %08x%08x generation %08x\n",
+			       (unsigned)u.fh.handle_type, h.word[0], h.word[1], h.word[2]);
 			close(fd);
 		} else if (errno == ESTALE) {
 			stale++;
@@ -166,7 +168,8 @@ int main(int argc, char **argv)
 			refused++;
 		}
 	}
-	printf("tried=%lu stale=%lu refused=%lu again=%lu opened=%lu\n", n, stale, refused, again, opened);
+	printf("tried=%lu stale=%lu refused=%lu again=%lu opened=%lu\n", n, stale, refused, again,
+	       opened);
 	free(known);
 	return opened ? 1 : 0;
 }

@@ -134,15 +134,18 @@ int main(int argc, char **argv)
 
 		/* Names to create and to look up are kept, those to remove have a space of their own. */
 		if (i % 4 < 2) {
-			snprintf(name, sizeof(name), "h%lu/keep-%s-%lu", i % DIRECTORIES, argv[3], i);
+			snprintf(name, sizeof(name), "h%lu/keep-%s-%lu", i % DIRECTORIES, argv[3],
+				 i);
 			create_one(dir, name, (unsigned)(r >> 8) % 12, true);
 		} else if (i % 4 == 2) {
 			unsigned long n = (r >> 8) % (i + 1);
 
-			snprintf(name, sizeof(name), "h%lu/keep-%s-%lu", n % DIRECTORIES, argv[3], n);
+			snprintf(name, sizeof(name), "h%lu/keep-%s-%lu", n % DIRECTORIES, argv[3],
+				 n);
 			lookup_one(dir, name, true);
 		} else {
-			snprintf(name, sizeof(name), "drop-%s-%llu", argv[3], (unsigned long long)(r >> 8) % 50);
+			snprintf(name, sizeof(name), "drop-%s-%llu", argv[3],
+				 (unsigned long long)(r >> 8) % 50);
 			if (r & 1)
 				create_one(dir, name, (unsigned)(r >> 20) % 12, false);
 			else

@@ -25,14 +25,14 @@ static int failed_line;
 static int failed_errno;
 
 /* Leaves the check at the first thing that does not hold. */
-#define WANT(condition)                                     \
-	do {                                                \
-		errno = 0;                                  \
-		if (!(condition)) {                         \
-			failed_line = __LINE__;             \
-			failed_errno = errno;               \
-			return false;                       \
-		}                                           \
+#define WANT(condition)                                                                            \
+	do {                                                                                       \
+		errno = 0;                                                                         \
+		if (!(condition)) {                                                                \
+			failed_line = __LINE__;                                                    \
+			failed_errno = errno;                                                      \
+			return false;                                                              \
+		}                                                                                  \
 	} while (0)
 #define WANT_ERRNO(call, error) WANT((call) == -1 && errno == (error))
 
@@ -91,7 +91,8 @@ static bool append_goes_to_the_end(void)
 	close(fd);
 	fd = open("append", O_WRONLY | O_APPEND);
 	other = open("append", O_WRONLY | O_APPEND);
-	WANT(write(fd, "two", 3) == 3 && write(other, "three", 5) == 5 && write(fd, "four", 4) == 4);
+	WANT(write(fd, "two", 3) == 3 && write(other, "three", 5) == 5 &&
+	     write(fd, "four", 4) == 4);
 	close(fd);
 	close(other);
 	WANT(content_is("append", "onetwothreefour"));
@@ -123,7 +124,8 @@ static bool mode_owner_and_times_are_set(void)
 	WANT(fd >= 0 && chmod("m", 0640) == 0 && (st_of("m").st_mode & 07777) == 0640);
 	WANT(fchmod(fd, 0600) == 0 && (st_of("m").st_mode & 07777) == 0600);
 	if (geteuid() == 0)
-		WANT(chown("m", 1234, 4321) == 0 && st_of("m").st_uid == 1234 && st_of("m").st_gid == 4321);
+		WANT(chown("m", 1234, 4321) == 0 && st_of("m").st_uid == 1234 &&
+		     st_of("m").st_gid == 4321);
 	WANT(utimensat(AT_FDCWD, "m", ts, 0) == 0);
 	st = st_of("m");
 	WANT(st.st_atim.tv_sec == 1000000 && st.st_atim.tv_nsec == 123456789);
@@ -194,12 +196,15 @@ static bool special_files_have_type_and_number(void)
 	int s = socket(AF_UNIX, SOCK_STREAM, 0);
 
 	WANT(mkfifo("fifo", 0600) == 0 && S_ISFIFO(st_of("fifo").st_mode));
-	WANT(bind(s, (struct sockaddr *)&address, sizeof(address)) == 0 && S_ISSOCK(st_of("sock").st_mode));
+	WANT(bind(s, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+	     S_ISSOCK(st_of("sock").st_mode));
 	close(s);
 	if (geteuid())
 		return true;
-	WANT(mknod("chr", S_IFCHR | 0600, makedev(1, 3)) == 0 && st_of("chr").st_rdev == makedev(1, 3));
-	WANT(mknod("blk", S_IFBLK | 0600, makedev(259, 70000)) == 0 && st_of("blk").st_rdev == makedev(259, 70000));
+	WANT(mknod("chr", S_IFCHR | 0600, makedev(1, 3)) == 0 &&
+	     st_of("chr").st_rdev == makedev(1, 3));
+	WANT(mknod("blk", S_IFBLK | 0600, makedev(259, 70000)) == 0 &&
+	     st_of("blk").st_rdev == makedev(259, 70000));
 	return true;
 }
 
@@ -210,7 +215,8 @@ static bool a_fifo_carries_bytes(void)
 
 	WANT(mkfifo("pipe", 0600) == 0);
 	fd = open("pipe", O_RDWR);
-	WANT(fd >= 0 && write(fd, "fifo", 4) == 4 && read(fd, buf, 8) == 4 && !memcmp(buf, "fifo", 4));
+	WANT(fd >= 0 && write(fd, "fifo", 4) == 4 && read(fd, buf, 8) == 4 &&
+	     !memcmp(buf, "fifo", 4));
 	close(fd);
 	return true;
 }
@@ -230,7 +236,8 @@ static bool rename_with_its_flags(void)
 	WANT(mkdir("rd", 0755) == 0 && rename("r1", "rd/r1") == 0 && content_is("rd/r1", "two"));
 	WANT(rename("r2", "rd/r1") == 0 && content_is("rd/r1", "one"));
 	WANT_ERRNO(rename("rd", "rd/below"), EINVAL);
-	WANT(renameat2(AT_FDCWD, "rd/r1", AT_FDCWD, "r3", RENAME_NOREPLACE) == 0 && content_is("r3", "one"));
+	WANT(renameat2(AT_FDCWD, "rd/r1", AT_FDCWD, "r3", RENAME_NOREPLACE) == 0 &&
+	     content_is("r3", "one"));
 	WANT_ERRNO(rename("r1", "r9"), ENOENT);
 	WANT(mkdir("re", 0755) == 0 && rename("rd", "re") == 0 && S_ISDIR(st_of("re").st_mode));
 	return true;
@@ -261,7 +268,8 @@ static bool an_unlinked_file_goes_on(void)
 	WANT(fd >= 0 && unlink("gone") == 0);
 	WANT(fstat(fd, &st) == 0 && st.st_nlink == 0 && st.st_size == 5);
 	WANT(pwrite(fd, "S", 1, 0) == 1 && pread(fd, buf, 8, 0) == 5 && !memcmp(buf, "Still", 5));
-	WANT(ftruncate(fd, 2) == 0 && fchmod(fd, 0600) == 0 && fstat(fd, &st) == 0 && st.st_size == 2);
+	WANT(ftruncate(fd, 2) == 0 && fchmod(fd, 0600) == 0 && fstat(fd, &st) == 0 &&
+	     st.st_size == 2);
 	close(fd);
 	return true;
 }
@@ -287,8 +295,8 @@ static bool cwd_in_a_removed_directory(void)
 	bool ok;
 
 	WANT(mkdir("cwd", 0755) == 0 && chdir("cwd") == 0);
-	ok = unlinkat(here, "cwd", AT_REMOVEDIR) == 0 && stat(".", &st) == 0 && S_ISDIR(st.st_mode) &&
-	     open("x", O_CREAT | O_WRONLY, 0600) == -1 && errno == ENOENT;
+	ok = unlinkat(here, "cwd", AT_REMOVEDIR) == 0 && stat(".", &st) == 0 &&
+	     S_ISDIR(st.st_mode) && open("x", O_CREAT | O_WRONLY, 0600) == -1 && errno == ENOENT;
 	if (fchdir(here))
 		ok = false;
 	close(here);
@@ -361,7 +369,8 @@ static bool user_xattrs(void)
 	WANT(getxattr("x", "user.a", buf, sizeof(buf)) == 4 && !memcmp(buf, "1234", 4));
 	WANT(getxattr("x", "user.a", NULL, 0) == 4);
 	WANT_ERRNO(getxattr("x", "user.a", buf, 2), ERANGE);
-	WANT(fsetxattr(fd, "user.empty", "", 0, 0) == 0 && fgetxattr(fd, "user.empty", buf, 1) == 0);
+	WANT(fsetxattr(fd, "user.empty", "", 0, 0) == 0 &&
+	     fgetxattr(fd, "user.empty", buf, 1) == 0);
 	WANT(listxattr("x", buf, sizeof(buf)) >= 18 && memmem(buf, sizeof(buf), "user.a", 7));
 	WANT(removexattr("x", "user.a") == 0);
 	WANT_ERRNO(getxattr("x", "user.a", buf, sizeof(buf)), ENODATA);
@@ -391,7 +400,10 @@ static bool space_is_allocated_and_punched(void)
 	WANT(fd >= 0 && fallocate(fd, 0, 0, 65536) == 0 && st_of("fa").st_size == 65536);
 	WANT(fallocate(fd, FALLOC_FL_KEEP_SIZE, 65536, 65536) == 0 && st_of("fa").st_size == 65536);
 	WANT(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4) == 0);
-	WANT(pread(fd, buf, 8, 0) == 8 && !memcmp(buf, "\0\0\0\0" "4567", 8));
+	WANT(pread(fd, buf, 8, 0) == 8 && !memcmp(buf,
+						  "\0\0\0\0"
+						  "4567",
+						  8));
 	WANT_ERRNO(fallocate(fd, 0, -1, 1), EINVAL);
 	close(fd);
 	return true;
@@ -439,7 +451,8 @@ static bool locks_exclude_each_other(void)
 
 	WANT(a >= 0 && b >= 0 && flock(a, LOCK_EX | LOCK_NB) == 0);
 	WANT_ERRNO(flock(b, LOCK_EX | LOCK_NB), EWOULDBLOCK);
-	WANT(flock(a, LOCK_UN) == 0 && flock(b, LOCK_SH | LOCK_NB) == 0 && flock(a, LOCK_SH | LOCK_NB) == 0);
+	WANT(flock(a, LOCK_UN) == 0 && flock(b, LOCK_SH | LOCK_NB) == 0 &&
+	     flock(a, LOCK_SH | LOCK_NB) == 0);
 	WANT(fcntl(a, F_OFD_SETLK, &lock) == 0);
 	lock.l_pid = 0;
 	WANT(fcntl(b, F_OFD_SETLK, &lock) == -1 && (errno == EAGAIN || errno == EACCES));
@@ -481,8 +494,8 @@ static bool large_writes_come_back(void)
 	for (uint32_t i = 0; out && i < SIZE / 4; i++)
 		out[i] = i * 2654435761U;
 	same = out && in && fd >= 0 && pwrite(fd, out, SIZE, 12345) == SIZE &&
-	       posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0 && pread(fd, in, SIZE, 12345) == SIZE &&
-	       !memcmp(in, out, SIZE);
+	       posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0 &&
+	       pread(fd, in, SIZE, 12345) == SIZE && !memcmp(in, out, SIZE);
 	free(out);
 	free(in);
 	WANT(same && st_of("large").st_size == SIZE + 12345);
@@ -495,7 +508,8 @@ static bool statfs_makes_sense(void)
 {
 	struct statvfs v;
 
-	WANT(statvfs(".", &v) == 0 && v.f_bsize > 0 && v.f_blocks >= v.f_bfree && v.f_namemax == 255);
+	WANT(statvfs(".", &v) == 0 && v.f_bsize > 0 && v.f_blocks >= v.f_bfree &&
+	     v.f_namemax == 255);
 	return true;
 }
 
@@ -511,7 +525,8 @@ static int as_other_user(bool (*act)(void))
 			_exit(99);
 		_exit(act() ? 0 : failed_line % 200 + 1);
 	}
-	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : 98;
+	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status)
+									       : 98;
 }
 
 static bool act_as_other(void)
@@ -603,7 +618,10 @@ static bool access_follows_the_mode(void)
 	return true;
 }
 
-#define CHECK(f) { #f, f }
+#define CHECK(f)                                                                                   \
+	{                                                                                          \
+#f, f                                                                              \
+	}
 static const struct {
 	const char *name;
 	bool (*run)(void);
@@ -664,7 +682,8 @@ int main(int argc, char **argv)
 		count++;
 		if (!checks[i].run()) {
 			failed++;
-			printf("  %s: line %d: %s\n", checks[i].name, failed_line, strerror(failed_errno));
+			printf("  %s: line %d: %s\n", checks[i].name, failed_line,
+			       strerror(failed_errno));
 			fflush(stdout);
 		}
 	}

@@ -776,13 +776,18 @@ uint64_t cache_stamp(struct cache *c, struct node *n)
 	return stamp;
 }
 
-void cache_clear_checked(struct cache *c, struct node *n)
+void cache_set_stamp(struct cache *c, struct node *n, uint64_t stamp)
 {
 	struct shard *s = shard_of(c, n->nodeid);
 
 	pthread_mutex_lock(&s->lock);
-	n->checked = 0;
+	n->checked = stamp;
 	pthread_mutex_unlock(&s->lock);
+}
+
+void cache_clear_checked(struct cache *c, struct node *n)
+{
+	cache_set_stamp(c, n, 0);
 }
 
 bool cache_fresh(struct cache *c, struct node *n, uint64_t max_age)
@@ -897,6 +902,7 @@ void cache_vantage(struct cache *c, struct node *n, int fd, struct identity *id,
 	out->id = id;
 	out->dev = n->dev;
 	out->attachment = n->attachment;
+	out->persistent = n->persistent;
 	pthread_mutex_lock(&s->lock);
 	out->mount = n->mount;
 	pthread_mutex_unlock(&s->lock);

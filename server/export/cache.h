@@ -107,6 +107,7 @@ void cache_set_checked(struct cache *c, struct node *n, uint64_t stamp, const st
 uint64_t cache_stamp(struct cache *c, struct node *n); /* as of when it is known to be in its place */
 /* May it be trusted: checked within `max_age` nanoseconds, or of those that cannot move? */
 bool cache_fresh(struct cache *c, struct node *n, uint64_t max_age);
+void cache_set_stamp(struct cache *c, struct node *n, uint64_t stamp); /* the mount is the same */
 void cache_clear_checked(struct cache *c, struct node *n); /* look again before it is trusted */
 
 /* Closes descriptors of nodes nobody uses whose mount is not `mount`, so that the host can unmount. */

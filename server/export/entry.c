@@ -260,7 +260,7 @@ int entry_node(struct worker *w, const struct looked *looked, struct node *paren
 	struct node *root = w->x->root_node;
 
 	/* The share's own root, seen from inside (as a mount of itself it has an attachment). */
-	if (cache_is(root, looked)) {
+	if (S_ISDIR(looked->stx.stx_mode) && cache_is(root, looked)) {
 		*out = cache_find(w->x->cache, NODEID_ROOT);
 		return 0;
 	}

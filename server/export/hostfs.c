@@ -7,9 +7,9 @@
  * object is opened with O_PATH and both are asked by the descriptor. A mixture that slips through names no
  * object at all, because every later open compares the whole identity.
  *
- * Called from all workers and the scan. `lock` guards the two tables; entries are never changed but for a
- * btrfs subvolume, which is asked again whenever its root is looked at: its st_dev and root id may be used
- * anew after it was deleted.
+ * Called from all workers and the scan. `lock` guards the two tables. A st_dev may be used anew, by another
+ * file system on the same device or by another subvolume: so the file system is asked again at the root of each
+ * mount that is new, and whenever the root of a btrfs subvolume is looked at.
  */
 #include "export/hostfs.h"
 
@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -37,6 +38,7 @@
 
 #define BTRFS_SUBVOL_ROOT_INO 256
 #define LOOK_TRIES 8
+#define SUBMOUNTS_NS 5000000 /* whether there are mounts below is asked so often at most */
 
 struct fs_entry {
 	uint64_t dev;
@@ -52,7 +54,7 @@ struct mount_entry {
 };
 
 struct hostfs {
-	bool handles;
+	bool handles; /* wanted at all */
 	uint8_t run_id[HOLDFAST_UUID_LEN];
 	bool unique_ids; /* the kernel gives mount ids that are never used again */
 	pthread_rwlock_t lock; /* guards the tables and their sizes */
@@ -64,6 +66,8 @@ struct hostfs {
 	int mountinfo;
 	bool has_submounts;
 	bool submounts_known;
+	/* what the last poll came to, so that a READDIR need not poll for each entry: clock_ns() << 1 | has */
+	atomic_uint_fast64_t submounts_seen;
 };
 
 struct raw_handle {
@@ -167,72 +171,91 @@ static int fs_insert(struct hostfs *h, const struct fs_entry *e)
 	return 0;
 }
 
-/* A descriptor on the file system of the object that ioctl(2) accepts, or -errno. */
-static int fs_open(const struct statx *stx, int dirfd, const char *name, int fd)
+/* What `fd` (O_PATH) holds, opened so that ioctl(2) accepts it, or -errno. Its type cannot change any more. */
+static int fs_open(int fd, mode_t mode)
 {
-	int flags = O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
 	char path[32];
-	int opened;
+	int opened = -1;
 
-	if (S_ISDIR(stx->stx_mode))
-		flags |= O_DIRECTORY;
-	else if (!S_ISREG(stx->stx_mode))
-		return -ENOTTY;
-	if (fd >= 0) {
+	errno = ENOTTY;
+	if (S_ISDIR(mode)) {
+		opened = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	} else if (S_ISREG(mode)) {
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-		opened = open(path, flags & ~O_NOFOLLOW);
-	} else {
-		opened = openat(dirfd, name, flags);
+		opened = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	}
 	return opened < 0 ? -errno : opened;
 }
 
-/* Asks an open file of the file system who it is. `probe` must be of the device that `stx` tells. */
-static int fs_ask(struct hostfs *h, const struct statx *stx, int probe, struct fs_entry *e)
+/*
+ * Asks the file system who it is, by an O_PATH descriptor of an object that must be of the device that
+ * `stx` tells. It is opened only where there is something to ask: never on autofs, say.
+ */
+static int fs_ask(struct hostfs *h, const struct statx *stx, int fd, struct fs_entry *e)
 {
+	CLEANUP_FD int probe = -1;
 	struct statx check;
 
 	memset(e, 0, sizeof(*e));
 	e->dev = dev_number(stx);
-	if (statx(probe, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_INO, &check) < 0)
+	if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_TYPE, &check) < 0)
 		return -errno;
 	if (dev_number(&check) != e->dev)
 		return -EAGAIN;
-	e->kind = hostfs_kind_of(probe);
-	e->persistent = h->handles && e->kind != HOSTFS_OTHER &&
-			hostfs_fsid(probe, e->kind, e->fsid) == 0;
+	e->kind = hostfs_kind_of(fd);
+	if (!h->handles || e->kind == HOSTFS_OTHER)
+		return 0;
+	probe = fs_open(fd, check.stx_mode);
+	if (probe < 0)
+		return probe;
+	e->persistent = hostfs_fsid(probe, e->kind, e->fsid) == 0;
 	if (e->persistent && e->kind == HOSTFS_BTRFS && hostfs_subvol(probe, e->subvol) < 0)
 		e->persistent = false;
 	return 0;
 }
 
+/* The same by the object that is looked at, or else by the directory that it lies in. */
+static int fs_ask_at(struct hostfs *h, const struct statx *stx, int dirfd, const char *name, int fd,
+		     struct fs_entry *e)
+{
+	CLEANUP_FD int opened = -1;
+	int ret;
+
+	if (fd < 0)
+		fd = opened = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	ret = fd < 0 ? -errno : fs_ask(h, stx, fd, e);
+	if (ret < 0 && dirfd >= 0 && ret != -EMFILE && ret != -ENFILE)
+		ret = fs_ask(h, stx, dirfd, e);
+	return ret;
+}
+
 /*
- * The file system of an object, asked for when its device is new, or when the object is the root of a
- * subvolume. The object itself is opened only if it is a directory or a regular file, else its directory.
+ * The file system of an object, asked for when its device is new, when the object is the root of a btrfs
+ * subvolume, or if `anew`. -EMFILE, -ENFILE, -ENOMEM; -ENOTTY: it cannot be told now, *out claims nothing.
  */
 static int fs_of(struct hostfs *h, const struct statx *stx, int dirfd, const char *name, int fd,
 		 bool anew, struct fs_entry *out)
 {
+	bool maybe_subvol = S_ISDIR(stx->stx_mode) && stx->stx_ino == BTRFS_SUBVOL_ROOT_INO;
 	struct fs_entry *e;
-	CLEANUP_FD int probe = -1;
-	int ret = 0;
+	int ret;
 
 	pthread_rwlock_rdlock(&h->lock);
 	e = fs_find(h, dev_number(stx));
 	if (e)
 		*out = *e;
 	pthread_rwlock_unlock(&h->lock);
-	if (e && !anew)
+	if (e && !anew && !(maybe_subvol && out->kind == HOSTFS_BTRFS))
 		return 0;
 
-	probe = fs_open(stx, dirfd, name, fd);
-	if (probe < 0 && dirfd >= 0)
-		probe = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (probe < 0 || fs_ask(h, stx, probe, out) < 0) {
-		/* Cannot be told now: honest about not persisting, and asked again next time. */
+	ret = fs_ask_at(h, stx, dirfd, name, fd, out);
+	if (ret == -EMFILE || ret == -ENFILE || ret == -ENOMEM)
+		return ret;
+	if (ret < 0) {
+		/* Honest about not persisting, and asked again next time. */
 		memset(out, 0, sizeof(*out));
 		out->dev = dev_number(stx);
-		return 0;
+		return -ENOTTY;
 	}
 
 	pthread_rwlock_wrlock(&h->lock);
@@ -246,22 +269,27 @@ static int fs_of(struct hostfs *h, const struct statx *stx, int dirfd, const cha
 
 /* --- the table of mounts ----------------------------------------------------------------------------- */
 
+/* The mount, or else one that was at the same place: so the table has one entry for each place. */
+static size_t mount_index(const struct hostfs *h, uint64_t mount, uint64_t attachment)
+{
+	size_t place = h->mounts_count;
+
+	for (size_t i = 0; i < h->mounts_count; i++) {
+		if (h->mounts[i].mount == mount)
+			return i;
+		if (attachment && h->mounts[i].attachment == attachment)
+			place = i;
+	}
+	return place;
+}
+
 static int mount_note(struct hostfs *h, uint64_t mount, uint64_t attachment)
 {
 	int ret = 0;
 	size_t i;
 
-	pthread_rwlock_rdlock(&h->lock);
-	for (i = 0; i < h->mounts_count && h->mounts[i].mount != mount; i++)
-		;
-	bool same = i < h->mounts_count && h->mounts[i].attachment == attachment;
-	pthread_rwlock_unlock(&h->lock);
-	if (same)
-		return 0;
-
 	pthread_rwlock_wrlock(&h->lock);
-	for (i = 0; i < h->mounts_count && h->mounts[i].mount != mount; i++)
-		;
+	i = mount_index(h, mount, attachment);
 	if (i == h->mounts_count) {
 		struct mount_entry *grown = realloc(h->mounts, (i + 1) * sizeof(*grown));
 
@@ -399,8 +427,9 @@ static int look_once(struct hostfs *h, struct mint *m, const struct vantage *at,
 	int flags = fd >= 0 ? AT_EMPTY_PATH : 0;
 	struct raw_handle raw;
 	struct fs_entry fs;
-	uint64_t mount, ino;
+	uint64_t mount, ino, noted;
 	uint32_t generation;
+	bool new_mount = false;
 	int ret;
 
 	ret = ask_statx(h, dirfd, path, flags, &out->stx);
@@ -417,8 +446,8 @@ static int look_once(struct hostfs *h, struct mint *m, const struct vantage *at,
 	} else if (at && at->id) {
 		out->mount_root = true;
 		ret = mint_attachment(m, at->id, name, &out->attachment);
-		if (!ret)
-			ret = mount_note(h, out->mount, out->attachment);
+		new_mount = !h->unique_ids || mount_find(h, out->mount, &noted) < 0 ||
+			    noted != out->attachment;
 	} else {
 		ret = mount_find(h, out->mount, &out->attachment);
 	}
@@ -426,13 +455,16 @@ static int look_once(struct hostfs *h, struct mint *m, const struct vantage *at,
 		return ret;
 
 	/* Which file system? */
-	bool maybe_subvol = S_ISDIR(out->stx.stx_mode) && out->stx.stx_ino == BTRFS_SUBVOL_ROOT_INO;
-
-	ret = fs_of(h, &out->stx, at ? at->fd : -1, name, fd, maybe_subvol, &fs);
-	if (ret < 0)
+	ret = fs_of(h, &out->stx, at ? at->fd : -1, name, fd, new_mount, &fs);
+	if (!ret && new_mount)
+		ret = mount_note(h, out->mount, out->attachment); /* once its file system is known */
+	if (ret < 0 && ret != -ENOTTY)
 		return ret;
+	if (at && !at->persistent)
+		fs.persistent = false;
 	out->kind = fs.kind;
-	out->subvol_root = maybe_subvol && fs.kind == HOSTFS_BTRFS;
+	out->subvol_root = fs.kind == HOSTFS_BTRFS && S_ISDIR(out->stx.stx_mode) &&
+			   out->stx.stx_ino == BTRFS_SUBVOL_ROOT_INO;
 
 	/* Which object? */
 	ret = fs.kind == HOSTFS_OTHER ? -EOPNOTSUPP :
@@ -536,8 +568,11 @@ bool hostfs_can_open_dir(struct hostfs *h, int root)
 bool hostfs_has_submounts(struct hostfs *h, int root)
 {
 	struct pollfd p = { .fd = h->mountinfo, .events = POLLPRI };
+	uint64_t seen = atomic_load_explicit(&h->submounts_seen, memory_order_relaxed), now = clock_ns();
 	bool has;
 
+	if (seen && now - (seen >> 1) < SUBMOUNTS_NS)
+		return seen & 1;
 	pthread_mutex_lock(&h->mountinfo_lock);
 	if (h->mountinfo < 0) {
 		has = true; /* cannot be told: assume the costlier case */
@@ -548,6 +583,7 @@ bool hostfs_has_submounts(struct hostfs *h, int root)
 		}
 		has = h->has_submounts;
 	}
+	atomic_store_explicit(&h->submounts_seen, now << 1 | has, memory_order_relaxed);
 	pthread_mutex_unlock(&h->mountinfo_lock);
 	return has;
 }

@@ -47,6 +47,7 @@ struct vantage {
 	uint64_t mount;
 	uint64_t attachment;
 	const struct identity *id; /* for the attachment of a mount on the name */
+	bool persistent; /* what lies below an object that does not persist does not either */
 	dev_t dev;
 };
 

@@ -202,8 +202,7 @@ static void renamed(struct worker *w, struct node *from, const char *name, struc
 	if (raced) {
 		held_lost_name(w, a, from, name, false);
 		look_again(w, to, newname);
-		if (exchange)
-			look_again(w, from, name);
+		look_again(w, from, name); /* it may be back, and its name was taken away above */
 		return;
 	}
 	if (exchange && b->fd >= 0)

@@ -406,6 +406,12 @@ static int step_by_cached_fd(struct worker *w, const struct step *s, struct node
 			ret = step_outside(w, s, fd, out);
 		else if (ret == -EXDEV && has_other_names(fd))
 			ret = -ENOENT; /* what was moved out is one name of several */
+		if (ret == -EACCES) {
+			/* An ordinary user's daemon may not walk there. The object is open, and inside. */
+			cache_set_stamp(w->x->cache, n, clock_ns());
+			*out = n;
+			return 0;
+		}
 		if (ret == -ESTALE && cache_persistent(n))
 			step_gone(w, s);
 		if (ret == -ESTALE && cache_in_use(w->x->cache, n)) {
@@ -514,6 +520,16 @@ static bool says_elsewhere(int error)
 	       error == -ELOOP || error == -EXDEV || error == -EOPNOTSUPP;
 }
 
+/* We may not look where it should be: its descriptor, if it has one, tells whether it is in the share. */
+static int step_forbidden(struct worker *w, const struct step *s, struct node **out)
+{
+	int ret = step_by_cached_fd(w, s, out);
+
+	if (ret == 0 || ret == -ESTALE)
+		return ret;
+	return ret == -EXDEV ? -ESTALE : -EACCES;
+}
+
 static int descend(struct worker *w, size_t base, size_t top, struct node *anchor, struct way *way,
 		   struct node **out)
 {
@@ -527,6 +543,8 @@ static int descend(struct worker *w, size_t base, size_t top, struct node *ancho
 		ret = n && s.named ? step_by_name(w, &s, n, s.name, way, &child) : -ENOENT;
 		if (says_elsewhere(ret))
 			ret = step_search(w, &s, way, &child);
+		else if (ret == -EACCES)
+			ret = step_forbidden(w, &s, &child);
 		cache_put(w->x->cache, n);
 		n = ret == 0 ? child : NULL;
 		/* A parent that was not found does not mean that its child cannot be. */

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
@@ -105,7 +106,7 @@ static int teardown(void **state)
 
 static const char *path_in(const struct fixture *f, const char *name)
 {
-	static char path[4][256];
+	static char path[4][512];
 	static unsigned next;
 	char *p = path[next++ % 4];
 
@@ -661,6 +662,348 @@ static void test_the_sealed_handle_is_equal_and_small(void **state)
 	assert_false(seen.known);
 }
 
+/* --- what a reader of the core found missing --------------------------------------------------------------- */
+
+static void look_up_in(struct fixture *f, struct node *dir, const char *name)
+{
+	struct entry e;
+
+	assert_int_equal(export_lookup(f->w, dir, name, &e), 0);
+}
+
+static void test_a_chain_moved_out_is_not_trusted_link_by_link(void **state)
+{
+	struct fixture *f = *state;
+	struct node *a, *b, *n = NULL;
+	struct entry ea, eb, ec;
+	char to[128];
+
+	mkdir(path_in(f, "a"), 0755);
+	mkdir(path_in(f, "a/b"), 0755);
+	make_file(f, "a/b/c");
+	ec = look_up_path(f, "a/b/c");
+	eb = look_up_path(f, "a/b");
+	ea = look_up_path(f, "a");
+	a = hold(f, ea.nodeid);
+	b = hold(f, eb.nodeid);
+	snprintf(to, sizeof(to), "%s/a", f->outside);
+	assert_int_equal(rename(path_in(f, "a"), to), 0);
+	/* The guest looks at each just before what it lies in has to be checked again. */
+	usleep(600000);
+	look_up_in(f, a, "b");
+	look_up_in(f, b, "c");
+	usleep(500000);
+	assert_int_equal(node_get(f->w, ec.nodeid, &n), -ESTALE);
+	assert_int_equal(node_get(f->w, eb.nodeid, &n), -ESTALE);
+	node_put(f->w, a);
+	node_put(f->w, b);
+}
+
+static void raise_key(struct fixture *f, bool tell)
+{
+	struct keyring *k, *raised;
+
+	assert_int_equal(keyring_load(f->statedir, KEY_FILE, &k), 0);
+	assert_int_equal(keyring_copy(k, &raised), 0);
+	assert_int_equal(keyring_raise(raised), 0);
+	assert_int_equal(keyring_store(raised, f->statedir, KEY_FILE, false), 0);
+	if (tell)
+		ring_shared_set(f->x->ring, RING_ROOT_GENERATION, keyring_root_generation(raised));
+	keyring_free(k);
+	keyring_free(raised);
+}
+
+struct busy {
+	pthread_t thread;
+	struct fixture f; /* with a worker of its own */
+	atomic_bool *stop;
+	int bad;
+};
+
+static void *busy_main(void *arg)
+{
+	struct busy *b = arg;
+	struct worker *w = b->f.w;
+
+	while (!atomic_load(b->stop)) {
+		struct entry e, self;
+		struct node *root;
+
+		worker_begin(w);
+		if (node_get(w, NODEID_ROOT, &root) < 0) {
+			b->bad++;
+			continue;
+		}
+		if (export_lookup(w, root, "a", &e) < 0 || export_lookup_self(w, e.nodeid, &self) < 0)
+			b->bad++;
+		node_put(w, root);
+	}
+	return NULL;
+}
+
+static void test_many_workers_follow_a_revoke(void **state)
+{
+	struct fixture *f = *state;
+	struct busy busy[4] = { 0 };
+	atomic_bool stop_all = false;
+	struct entry e;
+	ino_t ino;
+
+	make_file(f, "a");
+	e = look_up_path(f, "a");
+	for (int i = 0; i < 4; i++) {
+		busy[i].f = *f;
+		busy[i].stop = &stop_all;
+		assert_int_equal(worker_new(f->x, &busy[i].f.w), 0);
+		assert_int_equal(pthread_create(&busy[i].thread, NULL, busy_main, &busy[i]), 0);
+	}
+	for (int i = 0; i < 5; i++) {
+		usleep(20000);
+		raise_key(f, true);
+	}
+	usleep(50000);
+	atomic_store(&stop_all, true);
+	for (int i = 0; i < 4; i++) {
+		pthread_join(busy[i].thread, NULL);
+		/* A nodeid that was revoked between lookup and use is stale, once for each revoke. */
+		assert_in_range(busy[i].bad, 0, 5);
+		worker_free(busy[i].f.w);
+	}
+	worker_begin(f->w);
+	assert_int_equal(decode(f, e, &ino), -ESTALE);
+	opens(f, look_up_path(f, "a"), host_ino(f, "a"));
+}
+
+static void test_a_worker_that_cannot_follow_a_revoke_answers_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct entry e;
+	struct node *root = hold(f, NODEID_ROOT), *n;
+	char key[128], away[128];
+
+	make_file(f, "a");
+	e = look_up_path(f, "a");
+	snprintf(key, sizeof(key), "%s/%s", f->state, KEY_FILE);
+	snprintf(away, sizeof(away), "%s/away", f->state);
+	raise_key(f, true);
+	assert_int_equal(rename(key, away), 0);
+	worker_begin(f->w);
+	assert_int_equal(node_get(f->w, e.nodeid, &n), -ENOMEM);
+	assert_int_equal(export_lookup(f->w, root, "a", &e), -ENOMEM);
+	assert_int_equal(rename(away, key), 0);
+	worker_begin(f->w);
+	assert_int_equal(node_get(f->w, e.nodeid, &n), -ESTALE);
+	node_put(f->w, root);
+	opens(f, look_up_path(f, "a"), host_ino(f, "a"));
+}
+
+static void test_a_removed_directory_lives_until_forget_though_its_node_went(void **state)
+{
+	struct fixture *f = *state;
+	struct node *root, *n;
+	struct entry e;
+	char name[32];
+
+	stop(f);
+	f->config.max_nodes = 256;
+	start(f);
+	root = hold(f, NODEID_ROOT);
+	mkdir(path_in(f, "d"), 0755);
+	e = look_up_path(f, "d"); /* the guest's working directory */
+	for (int i = 0; i < 2000; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		make_file(f, name);
+		look_up_path(f, name);
+	}
+	assert_null(cache_find(f->x->cache, e.nodeid));
+	assert_int_equal(export_unlink(f->w, root, "d", AT_REMOVEDIR), 0);
+	n = hold(f, e.nodeid);
+	assert_true(node_fd(f->w, n) >= 0);
+	node_put(f->w, n);
+	export_forget(f->w, e.nodeid, 1);
+	is_stale(f, e);
+	node_put(f->w, root);
+}
+
+static void test_a_name_moved_out_leaves_the_others(void **state)
+{
+	struct fixture *f = *state;
+	struct entry e;
+	struct node *n;
+	char to[128];
+
+	make_file(f, "a");
+	assert_int_equal(link(path_in(f, "a"), path_in(f, "b")), 0);
+	look_up_path(f, "b");
+	e = look_up_path(f, "a");
+	n = hold(f, e.nodeid);
+	assert_true(node_fd(f->w, n) >= 0); /* opened as "a" */
+	snprintf(to, sizeof(to), "%s/a", f->outside);
+	assert_int_equal(rename(path_in(f, "a"), to), 0);
+	usleep(1000000);
+	opens(f, e, host_ino(f, "b"));
+	node_put(f->w, n);
+}
+
+static void test_a_created_file_stays_while_open_though_the_host_unlinks_it(void **state)
+{
+	struct fixture *f = *state;
+	struct node *root = hold(f, NODEID_ROOT), *n, *again;
+	struct entry e;
+	int fd = open(path_in(f, "a"), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	assert_int_equal(export_enter_fd(f->w, root, "a", fd, &e), 0);
+	n = hold(f, e.nodeid); /* what an open file does */
+	assert_int_equal(unlink(path_in(f, "a")), 0);
+	usleep(1000000);
+	assert_int_equal(node_get(f->w, e.nodeid, &again), 0);
+	node_put(f->w, again);
+	node_put(f->w, n);
+	node_put(f->w, root);
+	close(fd);
+}
+
+static void test_lost_records_leave_no_clean_map(void **state)
+{
+	struct fixture *f = *state;
+	struct keyring *k;
+	struct map *m;
+	uint64_t clean = 1;
+	char path[128];
+
+	ring_shared_add(f->x->ring, RING_OVERFLOWED, 1);
+	stop(f);
+	assert_int_equal(keyring_load(f->statedir, KEY_FILE, &k), 0);
+	snprintf(path, sizeof(path), "%s/%s", f->state, MAP_FILE);
+	struct map_config config = { .path = path, .keyring = k };
+
+	assert_int_equal(map_open(&config, &m, NULL), 0);
+	assert_int_equal(map_field_get(m, MAP_CLEAN, &clean), 0);
+	assert_int_equal(clean, 0);
+	map_close(m);
+	keyring_free(k);
+}
+
+static void test_unknown_nodeids_are_not_stale_while_records_are_lost(void **state)
+{
+	struct fixture *f = *state;
+	struct entry e;
+	struct node *n;
+
+	make_file(f, "a");
+	e = look_up_path(f, "a");
+	e.nodeid.v ^= 64;
+	assert_int_equal(node_get(f->w, e.nodeid, &n), -ESTALE);
+	ring_shared_add(f->x->ring, RING_OVERFLOWED, 1); /* as another daemon of the export would */
+	assert_int_equal(node_get(f->w, e.nodeid, &n), -ENOMEM);
+}
+
+static void *open_close_main(void *arg)
+{
+	const struct export_config *config = arg;
+	intptr_t failed = 0;
+
+	for (int i = 0; i < 10; i++) {
+		struct export *x;
+		int code;
+
+		if (export_open(config, &x, &code) < 0)
+			failed++;
+		else
+			export_close(x);
+	}
+	return (void *)failed;
+}
+
+static void test_daemons_come_and_go_at_the_same_time(void **state)
+{
+	struct fixture *f = *state;
+	pthread_t threads[3];
+	void *failed;
+
+	stop(f);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, open_close_main, &f->config), 0);
+	for (int i = 0; i < 3; i++) {
+		pthread_join(threads[i], &failed);
+		assert_null(failed);
+	}
+	start(f);
+}
+
+struct renamer {
+	pthread_t thread;
+	struct export *x;
+	const char *from, *to;
+};
+
+static void *renamer_main(void *arg)
+{
+	struct renamer *r = arg;
+	struct worker *w;
+	struct node *root;
+
+	assert_int_equal(worker_new(r->x, &w), 0);
+	assert_int_equal(node_get(w, NODEID_ROOT, &root), 0);
+	for (int i = 0; i < 3000; i++)
+		export_rename(w, root, r->from, root, r->to, RENAME_NOREPLACE);
+	node_put(w, root);
+	worker_free(w);
+	return NULL;
+}
+
+static void test_the_map_has_the_last_name_of_a_race_of_two_daemons(void **state)
+{
+	struct fixture *f = *state;
+	struct renamer r[3];
+	struct found found;
+	struct export *other;
+	struct entry e;
+	int code;
+
+	assert_int_equal(export_open(&f->config, &other, &code), 0);
+	make_file(f, "a");
+	e = look_up_path(f, "a");
+	for (int round = 0; round < 5; round++) {
+		r[0] = (struct renamer){ .x = f->x, .from = "a", .to = "b" };
+		r[1] = (struct renamer){ .x = other, .from = "b", .to = "c" };
+		r[2] = (struct renamer){ .x = other, .from = "c", .to = "a" };
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(pthread_create(&r[i].thread, NULL, renamer_main, &r[i]), 0);
+		for (int i = 0; i < 3; i++)
+			pthread_join(r[i].thread, NULL);
+		assert_int_equal(store_find(f->w, mint_rowid(f->w->mint, e.nodeid), &found), 0);
+		assert_true(found.count > 0);
+		assert_int_equal(access(path_in(f, found.names[0].text), F_OK), 0);
+		opens(f, e, host_ino(f, found.names[0].text));
+	}
+	export_close(other);
+}
+
+static void test_an_open_object_stays_where_an_ordinary_user_may_not_look(void **state)
+{
+	struct fixture *f = *state;
+	struct node *n, *again;
+	struct entry e;
+	int ret;
+
+	if (geteuid() != 0)
+		skip();
+	mkdir(path_in(f, "d"), 0755);
+	make_file(f, "d/a");
+	e = look_up_path(f, "d/a");
+	n = hold(f, e.nodeid);
+	assert_true(node_fd(f->w, n) >= 0);
+	assert_int_equal(chmod(path_in(f, "d"), 0), 0);
+	usleep(1000000);
+	assert_int_equal(seteuid(65534), 0);
+	ret = node_get(f->w, e.nodeid, &again);
+	assert_int_equal(seteuid(0), 0);
+	assert_int_equal(ret, 0);
+	node_put(f->w, again);
+	node_put(f->w, n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -684,6 +1027,17 @@ int main(void)
 		T(test_a_clash_keeps_both_objects_apart),
 		T(test_without_handles_nodes_are_honest),
 		T(test_the_sealed_handle_is_equal_and_small),
+		T(test_a_chain_moved_out_is_not_trusted_link_by_link),
+		T(test_many_workers_follow_a_revoke),
+		T(test_a_worker_that_cannot_follow_a_revoke_answers_nothing),
+		T(test_a_removed_directory_lives_until_forget_though_its_node_went),
+		T(test_a_name_moved_out_leaves_the_others),
+		T(test_a_created_file_stays_while_open_though_the_host_unlinks_it),
+		T(test_lost_records_leave_no_clean_map),
+		T(test_unknown_nodeids_are_not_stale_while_records_are_lost),
+		T(test_daemons_come_and_go_at_the_same_time),
+		T(test_the_map_has_the_last_name_of_a_race_of_two_daemons),
+		T(test_an_open_object_stays_where_an_ordinary_user_may_not_look),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,7 +41,11 @@ static int open_export(const char *dir, struct export **x, struct worker **w)
 	config.statedir = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	config.rundir = config.statedir;
 	ret = export_open(&config, x, &code);
-	return ret < 0 ? ret : worker_new(*x, w);
+	if (!ret)
+		ret = worker_new(*x, w);
+	if (!ret && (!*x || !*w))
+		ret = -ENOMEM;
+	return ret;
 }
 
 /* --- cold decodes ---------------------------------------------------------------------------------------------- */
@@ -160,7 +164,7 @@ static int bench_decode(const char *dir, long n)
 
 	if (!ret)
 		ret = take_targets(x, w, t, n);
-	if (ret < 0) {
+	if (ret) {
 		free(t);
 		return fail("decode", ret);
 	}
@@ -254,7 +258,7 @@ static int first_answer(const char *dir, double *ms, long *kb)
 		ret = node_get(w, NODEID_ROOT, &root);
 	if (!ret)
 		ret = entry_look(w, root, "one", -1, &looked, &child);
-	if (ret < 0)
+	if (ret)
 		return ret;
 	*ms = (double)(clock_ns() - begun) / 1e6;
 	node_put(w, child);
@@ -289,7 +293,7 @@ static int bench_rows(const char *dir, long rows)
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	fd_close(fd);
 	ret = open_export(dir, &x, &w); /* the first run makes the key */
-	if (ret < 0)
+	if (ret)
 		return fail("rows", ret);
 	worker_free(w);
 	export_close(x);
@@ -298,12 +302,12 @@ static int bench_rows(const char *dir, long rows)
 		ret = open_export(dir, &x, &w);
 	if (!ret)
 		ret = fill_rows(x, w, rows);
-	if (ret < 0)
+	if (ret)
 		return fail("rows", ret);
 	worker_free(w);
 	export_close(x);
 	ret = first_answer(dir, &full, &kb_full);
-	if (ret < 0)
+	if (ret)
 		return fail("rows", ret);
 	snprintf(path, sizeof(path), "%s/state/%s", dir, MAP_FILE);
 	if (stat(path, &st) < 0)

@@ -5,6 +5,7 @@
 #ifndef HOLDFAST_BASE_UTIL_H
 #define HOLDFAST_BASE_UTIL_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,6 +33,14 @@ static inline int fd_take(int *fd)
 
 	*fd = -1;
 	return taken;
+}
+
+/* -errno of the call that has just failed; never 0, whatever that call forgot to set. */
+static inline int errno_neg(void)
+{
+	int error = errno;
+
+	return error > 0 ? -error : -EIO;
 }
 
 /* Nanoseconds of CLOCK_MONOTONIC. */

@@ -37,7 +37,7 @@ struct node {
 	bool persistent, anonymous, wildcard, submount;
 	/* guarded by the shard's lock */
 	bool nameless, recorded, touched, dead;
-	int fd;		  /* O_PATH, or -1 */
+	int fd; /* O_PATH, or -1 */
 	unsigned refs;
 	size_t slot;	  /* in the shard's clock */
 	uint64_t lookups; /* replies that named it, less FORGETs */
@@ -436,7 +436,8 @@ void cache_put(struct cache *c, struct node *n)
 	s = shard_of(c, n->nodeid);
 	/* The usual case: a live node that stays in the cache. */
 	pthread_mutex_lock(&s->lock);
-	easy = n->refs > 1 || (!n->dead && n->persistent && !n->nameless) || nodeid_is_root(n->nodeid);
+	easy = n->refs > 1 || (!n->dead && n->persistent && !n->nameless) ||
+	       nodeid_is_root(n->nodeid);
 	if (easy)
 		n->refs--;
 	pthread_mutex_unlock(&s->lock);
@@ -893,7 +894,8 @@ bool cache_is(const struct node *n, const struct looked *looked)
 	       n->attachment == looked->attachment;
 }
 
-void cache_vantage(struct cache *c, struct node *n, int fd, struct identity *id, struct vantage *out)
+void cache_vantage(struct cache *c, struct node *n, int fd, struct identity *id,
+		   struct vantage *out)
 {
 	struct shard *s = shard_of(c, n->nodeid);
 

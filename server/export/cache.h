@@ -29,7 +29,8 @@ struct node_spec {
 	rowid_t rowid;
 	unsigned tweak;
 	const struct looked *looked;
-	const struct identity *id; /* as minted: looked->id, or a made-up one where that does not persist */
+	const struct identity
+		*id; /* as minted: looked->id, or a made-up one where that does not persist */
 	uint64_t shown_ino;
 	uint32_t root_generation; /* that the numbers were minted in */
 };
@@ -72,7 +73,8 @@ int cache_give_fd(struct cache *c, struct node *n, int fd);
 
 /* Name and parent. cache_name(): false if the node has none now. */
 void cache_set_name(struct cache *c, struct node *n, nodeid_t parent, const char *name);
-bool cache_name(struct cache *c, struct node *n, nodeid_t *parent, char name[HOLDFAST_NAME_MAX + 1]);
+bool cache_name(struct cache *c, struct node *n, nodeid_t *parent,
+		char name[HOLDFAST_NAME_MAX + 1]);
 /* Is this its name? */
 bool cache_has_name(struct cache *c, struct node *n, nodeid_t parent, const char *name);
 /* Is it, and does the map know it? */
@@ -103,8 +105,10 @@ void cache_set_recorded(struct cache *c, struct node *n, bool recorded);
  * Found in its place at this time (clock_ns()), in this mount. Whoever was found under a parent is as fresh as
  * that, not fresher: or a chain of directories that was moved out would be trusted a second for each link.
  */
-void cache_set_checked(struct cache *c, struct node *n, uint64_t stamp, const struct looked *looked);
-uint64_t cache_stamp(struct cache *c, struct node *n); /* as of when it is known to be in its place */
+void cache_set_checked(struct cache *c, struct node *n, uint64_t stamp,
+		       const struct looked *looked);
+uint64_t cache_stamp(struct cache *c,
+		     struct node *n); /* as of when it is known to be in its place */
 /* May it be trusted: checked within `max_age` nanoseconds, or of those that cannot move? */
 bool cache_fresh(struct cache *c, struct node *n, uint64_t max_age);
 void cache_set_stamp(struct cache *c, struct node *n, uint64_t stamp); /* the mount is the same */
@@ -137,6 +141,7 @@ bool cache_same_identity(const struct node *n, const struct identity *id);
 /* Is this the node's object, as the host shows it now? */
 bool cache_is(const struct node *n, const struct looked *looked);
 /* For looks into a directory node; `id` is the caller's memory, `fd` the node's. */
-void cache_vantage(struct cache *c, struct node *n, int fd, struct identity *id, struct vantage *out);
+void cache_vantage(struct cache *c, struct node *n, int fd, struct identity *id,
+		   struct vantage *out);
 
 #endif

@@ -57,7 +57,8 @@ struct trouble {
 #define TROUBLE_NS 60000000000ULL
 
 struct counters {
-	atomic_uint_fast64_t lookups, hits, by_name, by_handle, by_path, stale, again, unknown, forged;
+	atomic_uint_fast64_t lookups, hits, by_name, by_handle, by_path, stale, again, unknown,
+		forged;
 };
 
 /* The scan of the share: a thread that waits for requests. Guarded by `lock`. */
@@ -66,19 +67,20 @@ struct scan {
 	pthread_cond_t changed;
 	pthread_t thread;
 	bool started, stop, wanted, running;
-	uint64_t finished;     /* scans completed that this process knows of */
-	uint64_t not_before;   /* clock_ns() before which none is begun on a guest's account */
-	unsigned waiting;      /* workers that wait for the end of one */
+	uint64_t finished;   /* scans completed that this process knows of */
+	uint64_t not_before; /* clock_ns() before which none is begun on a guest's account */
+	unsigned waiting;    /* workers that wait for the end of one */
 	atomic_uint_fast64_t objects;
 	atomic_bool cancel;
 };
 
-struct export {
+struct export
+{
 	struct export_config config;
-	int root;     /* O_PATH descriptor of the share */
+	int root; /* O_PATH descriptor of the share */
 	int root_dir; /* the same for open_by_handle_at(2), which takes no O_PATH; -1 if it may not be read */
-	int proc;     /* /proc/self/fd */
-	int daemons;  /* the shared lock on DAEMONS_LOCK_FILE */
+	int proc;    /* /proc/self/fd */
+	int daemons; /* the shared lock on DAEMONS_LOCK_FILE */
 	struct hostfs *hostfs;
 	struct cache *cache;
 	struct node *root_node;
@@ -86,15 +88,16 @@ struct export {
 	struct ring *ring; /* NULL where nothing persists */
 	bool persistent;
 	bool can_open_dir; /* directories by handle */
-	uint8_t run_id[HOLDFAST_UUID_LEN]; /* of this run; in the identities of what does not persist */
-	atomic_uint_fast64_t serial;	   /* of nodes that do not persist */
-	atomic_bool complete;		   /* unknown nodeids are stale, not "try again" */
+	uint8_t run_id
+		[HOLDFAST_UUID_LEN]; /* of this run; in the identities of what does not persist */
+	atomic_uint_fast64_t serial; /* of nodes that do not persist */
+	atomic_bool complete;	     /* unknown nodeids are stale, not "try again" */
 	pthread_mutex_t epoch_lock;
 	struct epoch *epoch; /* the present one */
 	struct scan scan;
 	pthread_mutex_t trouble_lock; /* guards `troubles`; innermost */
 	struct trouble troubles[TROUBLES];
-	atomic_bool any_trouble;      /* since the export was opened */
+	atomic_bool any_trouble; /* since the export was opened */
 	struct counters count;
 };
 
@@ -122,8 +125,8 @@ struct worker {
 	struct map_writer *writer; /* made when the first clash comes */
 	uint64_t clashes_seen;
 	struct neighbours neighbours;
-	bool unfit;    /* it could not follow a new root generation, and answers nothing */
-	bool scanning; /* this is the scan's worker: it waits for no scan */
+	bool unfit;	    /* it could not follow a new root generation, and answers nothing */
+	bool scanning;	    /* this is the scan's worker: it waits for no scan */
 	struct step *steps; /* the resolver's */
 	size_t steps_room, steps_used;
 	unsigned resolving; /* depth of resolver calls */
@@ -133,7 +136,7 @@ struct worker {
 
 #define STORE_NAMES 8
 struct found {
-	struct row row;	 /* row.name is names[0], if there is any */
+	struct row row; /* row.name is names[0], if there is any */
 	unsigned count;
 	struct name names[STORE_NAMES]; /* newest first */
 };
@@ -168,8 +171,8 @@ uint64_t store_since(struct worker *w);
 /* --- entry.c: from what was looked at to a node -------------------------------------------------------------- */
 
 /* ring_tail() from before, the look at (parent, name), and its node with a reference. `fd` >= 0: look by it. */
-int entry_look(struct worker *w, struct node *parent, const char *name, int fd, struct looked *looked,
-	       struct node **out);
+int entry_look(struct worker *w, struct node *parent, const char *name, int fd,
+	       struct looked *looked, struct node **out);
 
 /* The node of what was looked at, found or made; it is not recorded and has no name yet. */
 int entry_node(struct worker *w, const struct looked *looked, struct node *parent, const char *name,
@@ -203,9 +206,9 @@ int resolve_fd_path(struct worker *w, int fd, char *path, size_t room);
 
 /* --- scan.c ----------------------------------------------------------------------------------------------------- */
 
-int scan_start(struct export *x);	     /* the thread; no scan yet */
+int scan_start(struct export *x); /* the thread; no scan yet */
 void scan_stop(struct export *x);
-void scan_want(struct export *x);	     /* begins one as soon as may be */
+void scan_want(struct export *x); /* begins one as soon as may be */
 
 /*
  * An object is not where the map says. 0: more scans than `finished` have ended, look once more. After waiting for a

@@ -58,7 +58,7 @@ struct drain {
 	struct desk desk; /* the thread's alone while it runs */
 	bool strict;
 	uint64_t relaxed_ns;
-	int complained;	     /* the error that was logged last; 0: none since all was well */
+	int complained; /* the error that was logged last; 0: none since all was well */
 	uint64_t complained_ns;
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -88,7 +88,7 @@ static int desk_open(struct desk *k, struct map *m, struct ring *r, int statedir
 	k->name = map_path(m);
 	k->fd = openat(statedir, DRAIN_LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (k->fd < 0)
-		return -errno;
+		return errno_neg();
 	k->records = calloc(BATCH_MAX, sizeof(*k->records));
 	k->order = calloc(BATCH_MAX, sizeof(*k->order));
 	err = k->records && k->order ? map_writer_new(m, &k->writer) : -ENOMEM;
@@ -139,6 +139,7 @@ static int order_compare(const void *a, const void *b, void *arg)
 
 static int batch_apply(struct desk *k, struct tally *t)
 {
+	assert(k->order && k->records);
 	for (unsigned i = 0; i < t->records; i++)
 		k->order[i] = (uint16_t)i;
 	qsort_r(k->order, t->records, sizeof(*k->order), order_compare, k->records);
@@ -247,8 +248,8 @@ static void drain_complain(struct drain *d, int err)
 		return;
 	d->complained = err;
 	d->complained_ns = now;
-	log_warn("map %s: cannot take records in: %s; they wait in the ring, trying again", d->desk.name,
-		 strerror(-err));
+	log_warn("map %s: cannot take records in: %s; they wait in the ring, trying again",
+		 d->desk.name, strerror(-err));
 }
 
 static void drain_account(struct drain *d, int result, const struct tally *t)
@@ -333,10 +334,12 @@ static void drain_rest(struct drain *d)
 		if (!desk_take_office(k)) {
 			(void)ring_wait_drained(k->ring, target, BACKOFF_MIN_MS);
 		} else if (drain_step(d) < 0) {
-			struct timespec ts = { .tv_nsec = (long)(backoff * NS_PER_MS % 1000000000u) };
+			struct timespec ts = { .tv_nsec =
+						       (long)(backoff * NS_PER_MS % 1000000000u) };
 
 			(void)nanosleep(&ts, NULL);
-			backoff = backoff_next(backoff) < BACKOFF_MAX_MS ? backoff_next(backoff) : backoff;
+			backoff = backoff_next(backoff) < BACKOFF_MAX_MS ? backoff_next(backoff)
+									 : backoff;
 		}
 	}
 }

@@ -42,7 +42,7 @@ static int reopen_path(struct worker *w, int fd)
 
 	snprintf(path, sizeof(path), "%d", fd);
 	opened = openat(w->x->proc, path, O_PATH | O_CLOEXEC);
-	return opened < 0 ? -errno : opened;
+	return opened < 0 ? errno_neg() : opened;
 }
 
 static int shown_ino(struct worker *w, const struct looked *looked, const struct identity *id,
@@ -82,11 +82,12 @@ static int anonymous_open(struct worker *w, const struct looked *looked, struct 
 	if (fd >= 0)
 		return reopen_path(w, fd);
 	ret = entry_vantage(w, parent, &id, &at);
-	if (ret < 0)
+	if (ret)
 		return ret;
+	assert(name);
 	opened = openat(at.fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (opened < 0)
-		return -errno;
+		return errno_neg();
 	if (statx(opened, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_INO, &stx) < 0 ||
 	    stx.stx_ino != looked->stx.stx_ino || stx.stx_dev_minor != looked->stx.stx_dev_minor ||
 	    stx.stx_dev_major != looked->stx.stx_dev_major) {
@@ -110,7 +111,7 @@ static int volatile_enter(struct worker *w, const struct looked *looked, const s
 
 	if (!ret)
 		ret = shown_ino(w, looked, id, &spec.shown_ino);
-	if (ret < 0)
+	if (ret)
 		return ret;
 	*out = cache_find(w->x->cache, minted.nodeid);
 	if (*out && cache_same_identity(*out, id))
@@ -129,7 +130,8 @@ static int anonymous_node(struct worker *w, const struct looked *looked, struct 
 			  const char *name, int fd, struct node **out)
 {
 	struct export *x = w->x;
-	struct node *n = cache_find_inode(x->cache, looked->dev, looked->stx.stx_ino, looked->attachment);
+	struct node *n =
+		cache_find_inode(x->cache, looked->dev, looked->stx.stx_ino, looked->attachment);
 	int ret = -EEXIST, held;
 
 	if (n) {
@@ -183,7 +185,7 @@ int entry_minted(struct worker *w, const struct looked *looked, struct minted *o
 	struct node *n;
 	int ret = mint_identity(w->mint, &looked->id, looked->stx.stx_ino, 0, out);
 
-	if (ret < 0)
+	if (ret)
 		return ret;
 	n = cache_find(w->x->cache, out->nodeid);
 	if (n && cache_same_identity(n, &looked->id))
@@ -221,7 +223,7 @@ static int persistent_node(struct worker *w, const struct looked *looked, const 
 	int ret;
 
 	ret = mint_identity(w->mint, &looked->id, looked->stx.stx_ino, 0, &minted);
-	if (ret < 0)
+	if (ret)
 		return ret;
 	n = cache_find(x->cache, minted.nodeid);
 	if (n && cache_same_identity(n, &looked->id)) {
@@ -238,14 +240,15 @@ static int persistent_node(struct worker *w, const struct looked *looked, const 
 		if (!ret)
 			ret = entry_node_minted(w, looked, &minted, &n);
 	}
-	if (ret < 0)
+	if (ret)
 		return ret;
 	if (known && name) {
 		bool multi = looked->stx.stx_nlink > 1 && !S_ISDIR(looked->stx.stx_mode);
 
 		for (unsigned i = 0; i < found.count; i++)
 			if (name_equal(&found.names[i], name) && (found.row.multi || !multi)) {
-				cache_set_name(x->cache, n, mint_nodeid(w->mint, name->parent), name->text);
+				cache_set_name(x->cache, n, mint_nodeid(w->mint, name->parent),
+					       name->text);
 				cache_set_recorded(x->cache, n, true);
 			}
 	}
@@ -286,7 +289,8 @@ static int entry_record(struct worker *w, struct node *n, struct node *parent, c
 	if (nodeid_is_root(cache_nodeid(n)))
 		return 0;
 	if (!cache_known_as(c, n, cache_nodeid(parent), name))
-		cache_set_name(c, n, cache_nodeid(parent), name); /* first: who takes it away meanwhile wins */
+		cache_set_name(c, n, cache_nodeid(parent),
+			       name); /* first: who takes it away meanwhile wins */
 	else
 		recorded = true;
 	if (cache_persistent(n) && !recorded) {
@@ -294,33 +298,33 @@ static int entry_record(struct worker *w, struct node *n, struct node *parent, c
 		ret = store_record(&rec, RECORD_SEEN, &minted, looked, cache_rowid(parent), name);
 		if (!ret)
 			ret = store_append(w, &rec, 1, since);
-		if (ret < 0)
+		if (ret)
 			return ret;
 	}
 	cache_settle(c, n, cache_nodeid(parent), name, cache_stamp(c, parent), looked);
 	return 0;
 }
 
-int entry_look(struct worker *w, struct node *parent, const char *name, int fd, struct looked *looked,
-	       struct node **out)
+int entry_look(struct worker *w, struct node *parent, const char *name, int fd,
+	       struct looked *looked, struct node **out)
 {
 	struct identity id;
 	struct vantage at;
 	struct node *n;
 	int ret = entry_vantage(w, parent, &id, &at);
 
-	if (ret < 0)
+	if (ret)
 		return ret;
 	for (int i = 0; i < LOOK_TRIES; i++) {
 		uint64_t since = store_since(w);
 
-		ret = fd >= 0 ? hostfs_look_fd(w->x->hostfs, w->mint, &at, name, fd, looked) :
-				hostfs_look(w->x->hostfs, w->mint, &at, name, looked);
+		ret = fd >= 0 ? hostfs_look_fd(w->x->hostfs, w->mint, &at, name, fd, looked)
+			      : hostfs_look(w->x->hostfs, w->mint, &at, name, looked);
 		if (!ret)
 			ret = entry_node(w, looked, parent, name, fd, &n);
 		if (ret == -EAGAIN)
 			continue;
-		if (ret < 0)
+		if (ret)
 			return ret;
 		ret = entry_record(w, n, parent, name, looked, since);
 		if (ret == 0) {
@@ -334,7 +338,7 @@ int entry_look(struct worker *w, struct node *parent, const char *name, int fd, 
 
 			cache_drop(w->x->cache, n);
 			ret = store_clash(w, &looked->id, looked->stx.stx_ino, &minted);
-			if (ret < 0)
+			if (ret)
 				return ret;
 		} else if (ret != -EAGAIN) {
 			return ret;
@@ -363,7 +367,7 @@ int export_lookup(struct worker *w, struct node *parent, const char *name, struc
 	struct node *n;
 	int ret = entry_look(w, parent, name, -1, &looked, &n);
 
-	if (ret < 0)
+	if (ret)
 		return ret;
 	ret = entry_fill(w, n, &looked.stx, out);
 	cache_put(w->x->cache, n);
@@ -382,7 +386,7 @@ static int enter_nameless(struct worker *w, struct node *parent, int fd, struct 
 		ret = hostfs_look_fd(w->x->hostfs, w->mint, &at, "", fd, looked);
 	if (!ret)
 		ret = entry_node(w, looked, NULL, NULL, fd, out);
-	if (ret < 0)
+	if (ret)
 		return ret;
 	held = reopen_path(w, fd);
 	ret = held < 0 ? held : cache_give_fd(w->x->cache, *out, held);
@@ -395,7 +399,8 @@ static int enter_nameless(struct worker *w, struct node *parent, int fd, struct 
 	return 0;
 }
 
-int export_enter_fd(struct worker *w, struct node *parent, const char *name, int fd, struct entry *out)
+int export_enter_fd(struct worker *w, struct node *parent, const char *name, int fd,
+		    struct entry *out)
 {
 	struct looked looked;
 	struct node *n;
@@ -413,7 +418,7 @@ int export_enter_fd(struct worker *w, struct node *parent, const char *name, int
 		if (held >= 0)
 			cache_give_fd(w->x->cache, n, held);
 	}
-	if (ret < 0)
+	if (ret)
 		return ret;
 	ret = entry_fill(w, n, &looked.stx, out);
 	cache_put(w->x->cache, n);
@@ -427,7 +432,7 @@ int export_lookup_self(struct worker *w, nodeid_t id, struct entry *out)
 	bool fresh = false;
 	int ret = resolve(w, id, &n, &looked, &fresh);
 
-	if (ret < 0)
+	if (ret)
 		return ret;
 	if (!fresh) {
 		int fd = node_fd(w, n);
@@ -435,7 +440,7 @@ int export_lookup_self(struct worker *w, nodeid_t id, struct entry *out)
 		ret = fd < 0 ? fd : 0;
 		if (!ret && statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT,
 				  STATX_BASIC_STATS | STATX_BTIME, &looked.stx) < 0)
-			ret = -errno;
+			ret = errno_neg();
 	}
 	/*
 	 * What lost its last name lives on for who has it open, and a guest that has it open does not
@@ -458,7 +463,7 @@ int export_lookup_parent(struct worker *w, nodeid_t id, struct entry *out)
 	struct node *n;
 	int ret = node_get(w, id, &n);
 
-	if (ret < 0)
+	if (ret)
 		return ret;
 	if (cache_type(n) != DT_DIR)
 		ret = -ENOTDIR;
@@ -475,7 +480,7 @@ int export_getattr(struct worker *w, struct node *n, int fd, unsigned mask, stru
 	if (fd < 0)
 		return fd;
 	if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, mask, out) < 0)
-		return -errno;
+		return errno_neg();
 	out->stx_ino = cache_shown_ino(n);
 	return 0;
 }
@@ -496,13 +501,14 @@ int export_shown_ino(struct worker *w, struct node *dir, const char *name, uint6
 
 	*out = d_ino;
 	/* Where getdents tells the truth: no mount can be below, no subvolume, no layers. */
-	if (!(kind == HOSTFS_OVERLAY || kind == HOSTFS_OTHER || (kind == HOSTFS_BTRFS && d_type == DT_DIR) ||
+	if (!(kind == HOSTFS_OVERLAY || kind == HOSTFS_OTHER ||
+	      (kind == HOSTFS_BTRFS && d_type == DT_DIR) ||
 	      hostfs_has_submounts(w->x->hostfs, w->x->root)))
 		return 0;
 	ret = entry_vantage(w, dir, &id, &at);
 	if (!ret)
 		ret = hostfs_look(w->x->hostfs, w->mint, &at, name, &looked);
-	if (ret < 0)
+	if (ret)
 		return ret;
 	if (looked.anonymous && (looked.mount_root || looked.subvol_root)) {
 		/* Its number comes with its node, which a look alone does not make. */

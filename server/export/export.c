@@ -104,14 +104,16 @@ static int epoch_next(struct export *x, uint32_t root_generation)
 	old = x->epoch;
 	x->epoch = e;
 	cache_drop_all(x->cache, e->root_generation);
-	log_warn("export: root generation %u: all handles given out before are stale", e->root_generation);
+	log_warn("export: root generation %u: all handles given out before are stale",
+		 e->root_generation);
 out:
 	pthread_mutex_unlock(&x->epoch_lock);
 	if (old)
 		epoch_put(x, old);
 	return ret;
 fail:
-	log_limited(LOG_LEVEL_ERROR, "export: cannot take the new root generation over: %s", strerror(-ret));
+	log_limited(LOG_LEVEL_ERROR, "export: cannot take the new root generation over: %s",
+		    strerror(-ret));
 	epoch_free(e);
 	goto out;
 }
@@ -201,7 +203,8 @@ void worker_begin(struct worker *w)
 	worker_leave(w);
 	w->unfit = worker_enter(w) < 0 || w->epoch->root_generation < generation;
 	if (w->unfit)
-		log_limited(LOG_LEVEL_ERROR, "export: a worker could not take the new root generation over");
+		log_limited(LOG_LEVEL_ERROR,
+			    "export: a worker could not take the new root generation over");
 }
 
 void worker_count_forged(struct worker *w, const char *what)
@@ -251,8 +254,8 @@ static int probe_share(struct export *x, struct mint *mint, int *exit_code)
 	if (x->config.handles == HANDLES_MANDATORY) {
 		*exit_code = HOLDFAST_EXIT_HANDLES;
 		log_error("share: the file system of %s (%s) has no handles that persist, and "
-			  "--inode-file-handles=mandatory wants them", x->config.share,
-			  hostfs_kind_name(x->root_look.kind));
+			  "--inode-file-handles=mandatory wants them",
+			  x->config.share, hostfs_kind_name(x->root_look.kind));
 		return -EOPNOTSUPP;
 	}
 	/* Begin anew, so that no file system below claims to persist either. */
@@ -276,20 +279,26 @@ static int key_failed(const struct export *x, int error, int *exit_code)
 	*exit_code = HOLDFAST_EXIT_KEY;
 	switch (error) {
 	case -ENOENT:
-		log_error("key: %s/%s is missing, but the map is there; restore the key from a backup, or start "
-			  "over with --new-key, which makes every handle given out so far stale", dir, KEY_FILE);
+		log_error("key: %s/%s is missing, but the map is there; restore the key from a "
+			  "backup, or start "
+			  "over with --new-key, which makes every handle given out so far stale",
+			  dir, KEY_FILE);
 		break;
 	case -EPERM:
-		log_error("key: %s/%s can be read or written by others than its owner; chmod 0600 it, and if "
-			  "others may have read it, use --new-key", dir, KEY_FILE);
+		log_error("key: %s/%s can be read or written by others than its owner; chmod 0600 "
+			  "it, and if "
+			  "others may have read it, use --new-key",
+			  dir, KEY_FILE);
 		break;
 	case -EBADMSG:
-		log_error("key: %s/%s is damaged; restore it from a backup, or start over with --new-key",
+		log_error("key: %s/%s is damaged; restore it from a backup, or start over with "
+			  "--new-key",
 			  dir, KEY_FILE);
 		break;
 	case -EPROTO:
 		*exit_code = HOLDFAST_EXIT_NEWER;
-		log_error("key: %s/%s was made by a newer version of holdfast; use that", dir, KEY_FILE);
+		log_error("key: %s/%s was made by a newer version of holdfast; use that", dir,
+			  KEY_FILE);
 		break;
 	default:
 		*exit_code = HOLDFAST_EXIT_STATE;
@@ -314,8 +323,10 @@ static int open_key(struct export *x, struct epoch *e, bool *first_run, int *exi
 			ret = keyring_load(x->config.statedir, KEY_FILE, &e->keyring);
 		} else if (ret < 0) {
 			*exit_code = HOLDFAST_EXIT_STATE;
-			log_error("key: cannot write %s/%s: %s; see to the state directory or give another by "
-				  "--state-dir", x->config.statepath, KEY_FILE, strerror(-ret));
+			log_error("key: cannot write %s/%s: %s; see to the state directory or give "
+				  "another by "
+				  "--state-dir",
+				  x->config.statepath, KEY_FILE, strerror(-ret));
 			return ret;
 		}
 	}
@@ -330,16 +341,17 @@ static int open_key(struct export *x, struct epoch *e, bool *first_run, int *exi
 /* A ring that makes no sense is kept for who wants to look, and a scan makes good what it held. */
 static int open_ring(struct export *x, struct epoch *e, bool *fresh, int *exit_code)
 {
-	int ret = ring_open(x->config.rundir, RING_FILE, keyring_uuid(e->keyring), RING_SIZE_DEFAULT,
-			    &x->ring, fresh);
+	int ret = ring_open(x->config.rundir, RING_FILE, keyring_uuid(e->keyring),
+			    RING_SIZE_DEFAULT, &x->ring, fresh);
 
 	*exit_code = HOLDFAST_EXIT_STATE;
 	if (ret == -EBADMSG) {
-		log_warn("ring: the ring in the run directory is damaged or of another export; it is moved aside "
+		log_warn("ring: the ring in the run directory is damaged or of another export; it "
+			 "is moved aside "
 			 "and the share is scanned");
 		renameat(x->config.rundir, RING_FILE, x->config.rundir, RING_FILE ".damaged");
-		ret = ring_open(x->config.rundir, RING_FILE, keyring_uuid(e->keyring), RING_SIZE_DEFAULT,
-				&x->ring, fresh);
+		ret = ring_open(x->config.rundir, RING_FILE, keyring_uuid(e->keyring),
+				RING_SIZE_DEFAULT, &x->ring, fresh);
 		*fresh = true;
 	}
 	if (ret < 0) {
@@ -349,7 +361,8 @@ static int open_ring(struct export *x, struct epoch *e, bool *fresh, int *exit_c
 	}
 	if (ring_shared_get(x->ring, RING_ROOT_GENERATION) > e->root_generation) {
 		*exit_code = HOLDFAST_EXIT_KEY;
-		log_error("key: %s/%s is older than the last revoke; restore the newest, or use --new-key",
+		log_error("key: %s/%s is older than the last revoke; restore the newest, or use "
+			  "--new-key",
 			  x->config.statepath, KEY_FILE);
 		return -ESTALE;
 	}
@@ -364,25 +377,32 @@ static int map_failed(const struct export *x, int error, int *exit_code)
 	*exit_code = HOLDFAST_EXIT_MAP;
 	switch (error) {
 	case -EUCLEAN:
-		log_error("map: %s/%s is damaged; `holdfast rebuild` moves it aside and makes a new one from the "
-			  "share", dir, MAP_FILE);
+		log_error("map: %s/%s is damaged; `holdfast rebuild` moves it aside and makes a "
+			  "new one from the "
+			  "share",
+			  dir, MAP_FILE);
 		break;
 	case -EBADE:
-		log_error("map: %s/%s belongs to another export than the key beside it; restore both from one "
-			  "backup, or `holdfast rebuild`", dir, MAP_FILE);
+		log_error("map: %s/%s belongs to another export than the key beside it; restore "
+			  "both from one "
+			  "backup, or `holdfast rebuild`",
+			  dir, MAP_FILE);
 		break;
 	case -ESTALE:
 		*exit_code = HOLDFAST_EXIT_KEY;
-		log_error("key: %s/%s is older than the last revoke; restore the newest, or use --new-key", dir,
-			  KEY_FILE);
+		log_error("key: %s/%s is older than the last revoke; restore the newest, or use "
+			  "--new-key",
+			  dir, KEY_FILE);
 		break;
 	case -EPROTO:
 		*exit_code = HOLDFAST_EXIT_NEWER;
-		log_error("map: %s/%s was made by a newer version of holdfast; use that", dir, MAP_FILE);
+		log_error("map: %s/%s was made by a newer version of holdfast; use that", dir,
+			  MAP_FILE);
 		break;
 	default:
 		*exit_code = HOLDFAST_EXIT_STATE;
-		log_error("map: cannot use %s/%s: %s; see to the state directory or give another by --state-dir",
+		log_error("map: cannot use %s/%s: %s; see to the state directory or give another "
+			  "by --state-dir",
 			  dir, MAP_FILE, strerror(-error));
 	}
 	return error;
@@ -393,7 +413,7 @@ static int daemons_lock(struct export *x, short type, bool wait)
 {
 	struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
 
-	return fcntl(x->daemons, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock) < 0 ? -errno : 0;
+	return fcntl(x->daemons, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock) < 0 ? errno_neg() : 0;
 }
 
 /*
@@ -410,25 +430,26 @@ static int settle_completeness(struct export *x, struct epoch *e, bool first_run
 	x->daemons = openat(x->config.statedir, DAEMONS_LOCK_FILE,
 			    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (x->daemons < 0)
-		return -errno;
+		return errno_neg();
 	/* Who has it exclusively is opening or leaving, and done with the fields in a moment. */
 	first = daemons_lock(x, F_WRLCK, false) == 0;
 	if (!first) {
 		ret = daemons_lock(x, F_RDLCK, true);
-		if (ret < 0)
+		if (ret)
 			return ret;
 	}
 	if (!first_run && !map_created) {
 		ret = map_field_get(e->map, MAP_COMPLETE, &complete);
 		if (!ret)
 			ret = map_field_get(e->map, MAP_CLEAN, &clean);
-		if (ret < 0)
+		if (ret)
 			return ret;
 	}
 	if (first_run)
 		complete = 1;
 	if (first && ring_created && !clean && !first_run && complete) {
-		log_info("map: the host went down while the share was served; the share is scanned");
+		log_info(
+			"map: the host went down while the share was served; the share is scanned");
 		complete = 0;
 	}
 	if (ring_shared_get(x->ring, RING_OVERFLOWED) || x->config.rebuild)
@@ -447,7 +468,7 @@ static int open_map(struct export *x, struct epoch *e, bool first_run, int *exit
 	bool map_created = false, ring_created = false;
 	int ret = open_ring(x, e, &ring_created, exit_code);
 
-	if (ret < 0)
+	if (ret)
 		return ret;
 	ret = epoch_map(x, e, true, &map_created);
 	if (!ret)
@@ -469,7 +490,8 @@ static int open_map(struct export *x, struct epoch *e, bool first_run, int *exit
 	if (ret < 0)
 		return map_failed(x, ret, exit_code);
 	if (first_run)
-		log_info("state: first run: key and map were made in %s; back the key up", x->config.statepath);
+		log_info("state: first run: key and map were made in %s; back the key up",
+			 x->config.statepath);
 	else if (map_created)
 		log_warn("map: %s/%s was lost; it is made anew from the share in the background",
 			 x->config.statepath, MAP_FILE);
@@ -500,16 +522,17 @@ static int open_root(struct export *x)
 
 	spec.id = x->root_look.persistent ? &x->root_look.id : &made_up;
 	ret = cache_enter(x->cache, &spec, &x->root_node);
-	if (ret < 0)
+	if (ret)
 		return ret;
 	fd = fcntl(x->root, F_DUPFD_CLOEXEC, 0);
-	ret = fd < 0 ? -errno : cache_give_fd(x->cache, x->root_node, fd);
-	if (ret < 0)
+	ret = fd < 0 ? errno_neg() : cache_give_fd(x->cache, x->root_node, fd);
+	if (ret)
 		return ret;
 	x->can_open_dir = x->persistent && hostfs_can_open_dir(x->hostfs, x->root_dir);
 	ways_text(x, ways, sizeof(ways));
 	log_info("share: %s is on %s; handles %s; ways to an object: %s", x->config.share,
-		 hostfs_kind_name(x->root_look.kind), x->persistent ? "persist" : "do not persist", ways);
+		 hostfs_kind_name(x->root_look.kind), x->persistent ? "persist" : "do not persist",
+		 ways);
 	return 0;
 }
 
@@ -537,8 +560,8 @@ int export_open(const struct export_config *config, struct export **out, int *ex
 		ret = cache_new(config->max_nodes, config->max_fds, &x->cache);
 	/* The attachments' key is needed for nothing in a look at the root: any will do to probe. */
 	if (!ret)
-		ret = config->handles == HANDLES_NEVER ? keyring_generate(&e->keyring) :
-							 open_key(x, e, &first_run, exit_code);
+		ret = config->handles == HANDLES_NEVER ? keyring_generate(&e->keyring)
+						       : open_key(x, e, &first_run, exit_code);
 	if (!ret)
 		ret = mint_new(e->keyring, &mint);
 	if (!ret)

@@ -22,17 +22,17 @@ struct node;
 enum handles_mode { HANDLES_NEVER, HANDLES_PREFER, HANDLES_MANDATORY };
 
 struct export_config {
-	const char *share;	/* path of the shared directory */
-	int statedir;		/* descriptor of the state directory, -1 with HANDLES_NEVER; kept by the caller */
-	const char *statepath;	/* its path, for messages and for SQLite */
-	int rundir;		/* descriptor of the directory for the ring */
+	const char *share; /* path of the shared directory */
+	int statedir; /* descriptor of the state directory, -1 with HANDLES_NEVER; kept by the caller */
+	const char *statepath; /* its path, for messages and for SQLite */
+	int rundir;	       /* descriptor of the directory for the ring */
 	enum handles_mode handles;
-	bool moved_out_allow;	/* --moved-out=allow */
-	bool strict;		/* --durability=strict */
-	bool rebuild;		/* scan the share in the background even if the map is complete */
-	size_t max_nodes;	/* cap of the node cache */
-	size_t max_fds;		/* cap of O_PATH descriptors held by nodes */
-	const char *vfs;	/* SQLite VFS for fault injection, or NULL */
+	bool moved_out_allow; /* --moved-out=allow */
+	bool strict;	      /* --durability=strict */
+	bool rebuild;	      /* scan the share in the background even if the map is complete */
+	size_t max_nodes;     /* cap of the node cache */
+	size_t max_fds;	      /* cap of O_PATH descriptors held by nodes */
+	const char *vfs;      /* SQLite VFS for fault injection, or NULL */
 };
 
 /*
@@ -66,7 +66,7 @@ void node_put(struct worker *w, struct node *n); /* takes NULL */
 
 nodeid_t node_nodeid(const struct node *n);
 generation_t node_generation(const struct node *n);
-mode_t node_type(const struct node *n); /* S_IFMT bits */
+mode_t node_type(const struct node *n);	    /* S_IFMT bits */
 bool node_persistent(const struct node *n); /* its handle survives this daemon */
 
 /*
@@ -91,17 +91,20 @@ ssize_t node_sealed_handle(struct worker *w, struct node *n, uint8_t *out, size_
 struct entry {
 	nodeid_t nodeid;
 	generation_t generation;
-	struct statx stx;   /* stx_ino is the number to show (synthetic for roots of mounts and subvolumes) */
-	bool submount;	    /* the root of a mount inside the share (FUSE_ATTR_SUBMOUNT) */
+	struct statx
+		stx; /* stx_ino is the number to show (synthetic for roots of mounts and subvolumes) */
+	bool submount; /* the root of a mount inside the share (FUSE_ATTR_SUBMOUNT) */
 };
 
 int export_lookup(struct worker *w, struct node *parent, const char *name, struct entry *out);
-int export_lookup_self(struct worker *w, nodeid_t id, struct entry *out);   /* LOOKUP "." */
-int export_lookup_parent(struct worker *w, nodeid_t id, struct entry *out); /* LOOKUP ".."; the root's is the root */
+int export_lookup_self(struct worker *w, nodeid_t id, struct entry *out); /* LOOKUP "." */
+int export_lookup_parent(struct worker *w, nodeid_t id,
+			 struct entry *out); /* LOOKUP ".."; the root's is the root */
 
 /* An object just made under `name` and open as `fd`: the entry is that object's, whatever has
  * happened to the name. `name` NULL: a file without name (O_TMPFILE). */
-int export_enter_fd(struct worker *w, struct node *parent, const char *name, int fd, struct entry *out);
+int export_enter_fd(struct worker *w, struct node *parent, const char *name, int fd,
+		    struct entry *out);
 
 /* statx of a node, with the number to show; counts no lookup. `fd` >= 0: by that descriptor. */
 int export_getattr(struct worker *w, struct node *n, int fd, unsigned mask, struct statx *out);
@@ -115,9 +118,11 @@ int export_shown_ino(struct worker *w, struct node *dir, const char *name, uint6
 
 /* --- changes of names: the host's call, and what the map must know of it ---------------------------- */
 
-int export_unlink(struct worker *w, struct node *parent, const char *name, int at_flags); /* 0 or AT_REMOVEDIR */
+int export_unlink(struct worker *w, struct node *parent, const char *name,
+		  int at_flags); /* 0 or AT_REMOVEDIR */
 int export_rename(struct worker *w, struct node *from, const char *name, struct node *to,
-		  const char *newname, unsigned flags); /* RENAME_NOREPLACE, RENAME_EXCHANGE; others -EINVAL */
+		  const char *newname,
+		  unsigned flags); /* RENAME_NOREPLACE, RENAME_EXCHANGE; others -EINVAL */
 int export_link(struct worker *w, struct node *n, struct node *parent, const char *name,
 		struct entry *out);
 
@@ -129,25 +134,26 @@ int export_sync(struct worker *w, struct node *n);
 struct export_stats {
 	uint8_t uuid[HOLDFAST_UUID_LEN];
 	uint32_t root_generation;
-	bool persistent;	    /* the share's own file system has handles that persist */
-	char fs_type[32];	    /* "ext4", ... */
-	char ways[128];		    /* ways of the resolver in use: "cached, by name, directory by handle" */
+	bool persistent;  /* the share's own file system has handles that persist */
+	char fs_type[32]; /* "ext4", ... */
+	char ways[128];	  /* ways of the resolver in use: "cached, by name, directory by handle" */
 	uint64_t nodes, max_nodes, fds, max_fds, pinned;
-	uint64_t lookups, hits;	    /* node_get: all, and those from the cache */
+	uint64_t lookups, hits; /* node_get: all, and those from the cache */
 	uint64_t resolved_by_name, resolved_by_handle, resolved_by_path;
-	uint64_t stale, again;	    /* answers ESTALE and ENOMEM */
-	uint64_t unknown;	    /* of the stale: nodeids that no row has (forged, or long gone) */
-	uint64_t forged;	    /* envelopes and rows that did not authenticate, rows of other objects */
+	uint64_t stale, again; /* answers ESTALE and ENOMEM */
+	uint64_t unknown;      /* of the stale: nodeids that no row has (forged, or long gone) */
+	uint64_t forged; /* envelopes and rows that did not authenticate, rows of other objects */
 	uint64_t clashes;
 	uint64_t drained, undrained_bytes;
-	int map_error;		    /* what the drainer met last, 0 if nothing */
-	bool complete;		    /* no rebuild is due */
+	int map_error; /* what the drainer met last, 0 if nothing */
+	bool complete; /* no rebuild is due */
 	bool scanning;
-	uint64_t scanned;	    /* objects seen by the running scan */
+	uint64_t scanned; /* objects seen by the running scan */
 	uint64_t scans;
 };
 void export_stats(struct export *x, struct export_stats *out);
-void worker_count_forged(struct worker *w, const char *what); /* counts, and logs at a bounded rate */
+void worker_count_forged(struct worker *w,
+			 const char *what); /* counts, and logs at a bounded rate */
 
 /* Scans the share in the calling thread (the `rebuild` command), with progress(arg, objects). */
 typedef void export_progress_fn(void *arg, uint64_t objects);
@@ -155,12 +161,12 @@ int export_rebuild(struct export *x, export_progress_fn *progress, void *arg);
 
 /* What `inspect` tells of a nodeid (and the generation that goes with it) or a sealed handle. */
 struct export_inspection {
-	bool known;		    /* there is a row (nodeid), or it authenticates (sealed handle) */
+	bool known; /* there is a row (nodeid), or it authenticates (sealed handle) */
 	nodeid_t nodeid;
-	generation_t generation;    /* the right one */
+	generation_t generation; /* the right one */
 	struct row row;
-	char path[4096];	    /* relative to the share, when it resolves now; else "" */
-	int resolve_error;	    /* 0, or why it does not */
+	char path[4096];   /* relative to the share, when it resolves now; else "" */
+	int resolve_error; /* 0, or why it does not */
 };
 int export_inspect_nodeid(struct worker *w, nodeid_t id, struct export_inspection *out);
 int export_inspect_sealed(struct worker *w, const uint8_t *sealed, size_t len,

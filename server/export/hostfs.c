@@ -13,6 +13,7 @@
  */
 #include "export/hostfs.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -56,7 +57,7 @@ struct mount_entry {
 struct hostfs {
 	bool handles; /* wanted at all */
 	uint8_t run_id[HOLDFAST_UUID_LEN];
-	bool unique_ids; /* the kernel gives mount ids that are never used again */
+	bool unique_ids;       /* the kernel gives mount ids that are never used again */
 	pthread_rwlock_t lock; /* guards the tables and their sizes */
 	struct fs_entry *fs;
 	size_t fs_count;
@@ -103,7 +104,8 @@ int hostfs_new(bool handles, const uint8_t run_id[HOLDFAST_UUID_LEN], struct hos
 
 	/* EINVAL is the old kernel's answer to the flag; anything else comes from behind that check. */
 	h->unique_ids = name_to_handle_at(AT_FDCWD, "/", &raw.head, (int *)(void *)&mount,
-					  AT_HANDLE_MNT_ID_UNIQUE) == 0 || errno != EINVAL;
+					  AT_HANDLE_MNT_ID_UNIQUE) == 0 ||
+			errno != EINVAL;
 	*out = h;
 	return 0;
 }
@@ -140,16 +142,15 @@ static void fs_settle_clone(struct hostfs *h, struct fs_entry *e)
 		struct fs_entry *other = &h->fs[i];
 
 		if (!other->persistent || other->dev == e->dev || other->kind != e->kind ||
-		    e->kind == HOSTFS_BTRFS ||
-		    memcmp(other->fsid, e->fsid, sizeof(e->fsid)) != 0)
+		    e->kind == HOSTFS_BTRFS || memcmp(other->fsid, e->fsid, sizeof(e->fsid)) != 0)
 			continue;
 		if (!hostfs_dev_mounted(other->dev)) {
 			other->persistent = false;
 			continue;
 		}
 		e->persistent = false;
-		log_warn("share: file systems %u:%u and %u:%u have the same id (one is a copy of the "
-			 "other): the second gets no persistent handles",
+		log_warn("share: file systems %u:%u and %u:%u have the same id (one is a copy of "
+			 "the other): the second gets no persistent handles",
 			 major(other->dev), minor(other->dev), major(e->dev), minor(e->dev));
 	}
 }
@@ -184,7 +185,7 @@ static int fs_open(int fd, mode_t mode)
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 		opened = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	}
-	return opened < 0 ? -errno : opened;
+	return opened < 0 ? errno_neg() : opened;
 }
 
 /*
@@ -199,7 +200,7 @@ static int fs_ask(struct hostfs *h, const struct statx *stx, int fd, struct fs_e
 	memset(e, 0, sizeof(*e));
 	e->dev = dev_number(stx);
 	if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_TYPE, &check) < 0)
-		return -errno;
+		return errno_neg();
 	if (dev_number(&check) != e->dev)
 		return -EAGAIN;
 	e->kind = hostfs_kind_of(fd);
@@ -222,8 +223,10 @@ static int fs_ask_at(struct hostfs *h, const struct statx *stx, int dirfd, const
 	int ret;
 
 	if (fd < 0)
-		fd = opened = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	ret = fd < 0 ? -errno : fs_ask(h, stx, fd, e);
+		opened = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		fd = opened;
+	ret = fd < 0 ? errno_neg() : fs_ask(h, stx, fd, e);
 	if (ret < 0 && dirfd >= 0 && ret != -EMFILE && ret != -ENFILE)
 		ret = fs_ask(h, stx, dirfd, e);
 	return ret;
@@ -367,7 +370,7 @@ static int ask_statx(struct hostfs *h, int dirfd, const char *name, int flags, s
 			(h->unique_ids ? STATX_MNT_ID_UNIQUE : STATX_MNT_ID);
 
 	if (statx(dirfd, name, flags | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, mask, stx) < 0)
-		return -errno;
+		return errno_neg();
 	return 0;
 }
 
@@ -383,7 +386,7 @@ static int ask_handle(struct hostfs *h, int dirfd, const char *name, int flags,
 	if (h->unique_ids)
 		flags |= AT_HANDLE_MNT_ID_UNIQUE;
 	if (name_to_handle_at(dirfd, name, &raw->head, &id.plain, flags) < 0)
-		return -errno;
+		return errno_neg();
 	if (raw->head.handle_bytes == 0 || raw->head.handle_bytes > IDENTITY_HANDLE_MAX)
 		return -EOPNOTSUPP;
 	*mount = h->unique_ids ? id.unique : (uint64_t)id.plain;
@@ -422,18 +425,19 @@ static void looked_identity(const struct hostfs *h, const struct fs_entry *fs,
 static int look_once(struct hostfs *h, struct mint *m, const struct vantage *at, const char *name,
 		     int fd, struct looked *out)
 {
-	int dirfd = fd >= 0 ? fd : at->fd;
+	int dirfd = at && fd < 0 ? at->fd : fd;
 	const char *path = fd >= 0 ? "" : name;
 	int flags = fd >= 0 ? AT_EMPTY_PATH : 0;
 	struct raw_handle raw;
 	struct fs_entry fs;
-	uint64_t mount, ino, noted;
+	uint64_t mount = 0, ino, noted;
 	uint32_t generation;
 	bool new_mount = false;
 	int ret;
 
+	assert(at || fd >= 0);
 	ret = ask_statx(h, dirfd, path, flags, &out->stx);
-	if (ret < 0)
+	if (ret)
 		return ret;
 	out->mount = statx_mount(&out->stx);
 	out->dev = dev_number(&out->stx);
@@ -451,13 +455,14 @@ static int look_once(struct hostfs *h, struct mint *m, const struct vantage *at,
 	} else {
 		ret = mount_find(h, out->mount, &out->attachment);
 	}
-	if (ret < 0)
+	if (ret)
 		return ret;
 
 	/* Which file system? */
 	ret = fs_of(h, &out->stx, at ? at->fd : -1, name, fd, new_mount, &fs);
 	if (!ret && new_mount)
-		ret = mount_note(h, out->mount, out->attachment); /* once its file system is known */
+		ret = mount_note(h, out->mount,
+				 out->attachment); /* once its file system is known */
 	if (ret < 0 && ret != -ENOTTY)
 		return ret;
 	if (at && !at->persistent)
@@ -467,13 +472,13 @@ static int look_once(struct hostfs *h, struct mint *m, const struct vantage *at,
 			   out->stx.stx_ino == BTRFS_SUBVOL_ROOT_INO;
 
 	/* Which object? */
-	ret = fs.kind == HOSTFS_OTHER ? -EOPNOTSUPP :
-					ask_handle(h, dirfd, path, flags, &raw, &mount);
+	ret = fs.kind == HOSTFS_OTHER ? -EOPNOTSUPP
+				      : ask_handle(h, dirfd, path, flags, &raw, &mount);
 	if (ret == -EOPNOTSUPP || ret == -EOVERFLOW) {
 		out->anonymous = true;
 		return 0;
 	}
-	if (ret < 0)
+	if (ret)
 		return ret;
 	if (mount != out->mount)
 		return -EAGAIN;
@@ -504,7 +509,7 @@ int hostfs_look(struct hostfs *h, struct mint *m, const struct vantage *at, cons
 		CLEANUP_FD int fd = openat(at->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
 		if (fd < 0)
-			return -errno;
+			return errno_neg();
 		ret = look_once(h, m, at, name, fd, out);
 	}
 	return ret;
@@ -533,7 +538,7 @@ static int open_handle(int root, const struct identity *id, int type_bits, int f
 	raw.head.handle_type = id->handle_type | type_bits;
 	memcpy(raw.bytes, id->handle, id->handle_len);
 	fd = open_by_handle_at(root, &raw.head, flags | O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? errno_neg() : fd;
 }
 
 int hostfs_open_dir(int root, const struct identity *id)
@@ -568,7 +573,8 @@ bool hostfs_can_open_dir(struct hostfs *h, int root)
 bool hostfs_has_submounts(struct hostfs *h, int root)
 {
 	struct pollfd p = { .fd = h->mountinfo, .events = POLLPRI };
-	uint64_t seen = atomic_load_explicit(&h->submounts_seen, memory_order_relaxed), now = clock_ns();
+	uint64_t seen = atomic_load_explicit(&h->submounts_seen, memory_order_relaxed),
+		 now = clock_ns();
 	bool has;
 
 	if (seen && now - (seen >> 1) < SUBMOUNTS_NS)
@@ -577,7 +583,8 @@ bool hostfs_has_submounts(struct hostfs *h, int root)
 	if (h->mountinfo < 0) {
 		has = true; /* cannot be told: assume the costlier case */
 	} else {
-		if (!h->submounts_known || (poll(&p, 1, 0) > 0 && (p.revents & (POLLPRI | POLLERR)))) {
+		if (!h->submounts_known ||
+		    (poll(&p, 1, 0) > 0 && (p.revents & (POLLPRI | POLLERR)))) {
 			h->has_submounts = hostfs_mounts_below(root);
 			h->submounts_known = true;
 		}

@@ -28,17 +28,18 @@ enum hostfs_kind {
 
 /* An object as the host shows it at one moment. */
 struct looked {
-	struct statx stx;     /* stx_ino is the host's own */
-	uint64_t mount;	      /* mount id, unique over time where the kernel has such (Linux >= 6.12) */
-	uint64_t dev;	      /* st_dev as one number */
-	struct identity id;   /* meaningful unless `anonymous`; of this run alone unless `persistent` */
-	uint64_t attachment;  /* of the mount that the object is in */
+	struct statx stx; /* stx_ino is the host's own */
+	uint64_t mount;	  /* mount id, unique over time where the kernel has such (Linux >= 6.12) */
+	uint64_t dev;	  /* st_dev as one number */
+	struct identity
+		id; /* meaningful unless `anonymous`; of this run alone unless `persistent` */
+	uint64_t attachment; /* of the mount that the object is in */
 	enum hostfs_kind kind;
-	bool persistent;      /* `id` is for ever */
-	bool anonymous;	      /* no handle, or none that is good even for one run */
-	bool wildcard;	      /* ext4 generation 0: never to be opened by handle, nor sealed for the guest */
-	bool mount_root;      /* in another mount than the directory it was looked up in */
-	bool subvol_root;     /* root directory of a btrfs subvolume */
+	bool persistent; /* `id` is for ever */
+	bool anonymous;	 /* no handle, or none that is good even for one run */
+	bool wildcard; /* ext4 generation 0: never to be opened by handle, nor sealed for the guest */
+	bool mount_root;  /* in another mount than the directory it was looked up in */
+	bool subvol_root; /* root directory of a btrfs subvolume */
 };
 
 /* The directory that a name is looked up in, as far as the look needs it. */

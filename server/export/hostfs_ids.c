@@ -24,16 +24,16 @@ static const struct {
 	unsigned magic;
 	enum hostfs_kind kind;
 } kinds[] = {
-	{ EXT4_SUPER_MAGIC, HOSTFS_EXT4 },   { XFS_SUPER_MAGIC, HOSTFS_XFS },
-	{ BTRFS_SUPER_MAGIC, HOSTFS_BTRFS }, { TMPFS_MAGIC, HOSTFS_TMPFS },
+	{ EXT4_SUPER_MAGIC, HOSTFS_EXT4 },	   { XFS_SUPER_MAGIC, HOSTFS_XFS },
+	{ BTRFS_SUPER_MAGIC, HOSTFS_BTRFS },	   { TMPFS_MAGIC, HOSTFS_TMPFS },
 	{ OVERLAYFS_SUPER_MAGIC, HOSTFS_OVERLAY }, { F2FS_SUPER_MAGIC, HOSTFS_F2FS },
 	{ MAGIC_BCACHEFS, HOSTFS_BCACHEFS },
 };
 
 static const char *const kind_names[] = {
-	[HOSTFS_OTHER] = "other",	[HOSTFS_EXT4] = "ext4",	  [HOSTFS_XFS] = "xfs",
-	[HOSTFS_BTRFS] = "btrfs",	[HOSTFS_TMPFS] = "tmpfs", [HOSTFS_OVERLAY] = "overlay",
-	[HOSTFS_F2FS] = "f2fs",		[HOSTFS_BCACHEFS] = "bcachefs",
+	[HOSTFS_OTHER] = "other", [HOSTFS_EXT4] = "ext4",	  [HOSTFS_XFS] = "xfs",
+	[HOSTFS_BTRFS] = "btrfs", [HOSTFS_TMPFS] = "tmpfs",	  [HOSTFS_OVERLAY] = "overlay",
+	[HOSTFS_F2FS] = "f2fs",	  [HOSTFS_BCACHEFS] = "bcachefs",
 };
 
 const char *hostfs_kind_name(enum hostfs_kind kind)
@@ -109,7 +109,7 @@ int hostfs_subvol(int fd, uint8_t out[HOLDFAST_UUID_LEN])
 
 	memset(&info, 0, sizeof(info));
 	if (ioctl(fd, BTRFS_IOC_GET_SUBVOL_INFO, &info) < 0)
-		return -errno;
+		return errno_neg();
 	memcpy(out, info.uuid, HOLDFAST_UUID_LEN);
 	return 0;
 }

@@ -348,9 +348,9 @@ static int key_file_open(int dirfd, const char *name, off_t *size)
 	struct stat st;
 
 	if (fd < 0)
-		return -errno;
+		return errno_neg();
 	if (fstat(fd, &st))
-		return -errno;
+		return errno_neg();
 	if (!S_ISREG(st.st_mode))
 		return -EBADMSG;
 	/* With a POSIX ACL the group bits show its mask, so they speak for named users too. */
@@ -409,13 +409,13 @@ static int write_temp(int dir, const char *temp, const uint8_t *image, size_t le
 	int ret;
 
 	if (fd < 0)
-		return -errno;
+		return errno_neg();
 	ret = pwrite_full(fd, image, len, 0);
 	/* The umask may have taken bits of the owner away. */
 	if (ret == 0 && fchmod(fd, FILE_MODE))
-		ret = -errno;
+		ret = errno_neg();
 	if (ret == 0 && fsync(fd))
-		ret = -errno;
+		ret = errno_neg();
 	if (ret)
 		(void)unlinkat(dir, temp, 0);
 	return ret;
@@ -429,15 +429,15 @@ static int name_temp(int dir, const char *temp, const char *name, bool exclusive
 	if (exclusive) {
 		/* link(2) is what never replaces; the temporary name goes in any case. */
 		if (linkat(dir, temp, dir, name, 0))
-			ret = -errno;
+			ret = errno_neg();
 		if (unlinkat(dir, temp, 0) && ret == 0)
-			ret = -errno;
+			ret = errno_neg();
 	} else if (renameat(dir, temp, dir, name)) {
-		ret = -errno;
+		ret = errno_neg();
 		(void)unlinkat(dir, temp, 0);
 	}
 	if (ret == 0 && fsync(dir))
-		ret = -errno;
+		ret = errno_neg();
 	return ret;
 }
 
@@ -452,7 +452,7 @@ static int store_image(const uint8_t *image, size_t len, int dirfd, const char *
 	int ret;
 
 	if (dir < 0)
-		return -errno;
+		return errno_neg();
 	if (RAND_bytes(random, sizeof(random)) != 1)
 		return -EIO;
 	n = snprintf(temp, sizeof(temp), ".%s.%016llx", name, (unsigned long long)get_le64(random));

@@ -91,7 +91,8 @@ int map_exec(sqlite3 *db, const char *sql)
 int map_prepare(sqlite3 *db, const char *const *sql, sqlite3_stmt **out, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		int rc = sqlite3_prepare_v3(db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &out[i], NULL);
+		int rc = sqlite3_prepare_v3(db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &out[i],
+					    NULL);
 
 		if (rc != SQLITE_OK) {
 			/* A table that is not there, or no table: this is no map of ours. */
@@ -171,11 +172,12 @@ static int configure(const struct map *m, sqlite3 *db, int cache_kib)
 	(void)sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
 	(void)sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, (int *)NULL);
 	(void)sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, (int *)NULL);
-	n = snprintf(sql, sizeof(sql),
-		     "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY;"
-		     "PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-%d;"
-		     "PRAGMA synchronous=%s;",
-		     cache_kib, m->config.strict ? "FULL" : "NORMAL");
+	n = snprintf(
+		sql, sizeof(sql),
+		"PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY;"
+		"PRAGMA mmap_size=0; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-%d;"
+		"PRAGMA synchronous=%s;",
+		cache_kib, m->config.strict ? "FULL" : "NORMAL");
 	if (n < 0 || (size_t)n >= sizeof(sql))
 		return -EIO;
 	return map_exec(db, sql);
@@ -307,7 +309,7 @@ static int resolve_path(struct map *m, const char *path)
 		return -ENOMEM;
 	dir = realpath(dirname(dir_copy), NULL);
 	if (!dir)
-		return -errno;
+		return errno_neg();
 	if (asprintf(&m->path, "%s/%s", dir, basename(base_copy)) < 0) {
 		m->path = NULL;
 		return -ENOMEM;
@@ -324,7 +326,7 @@ static int make_file(const struct map *m)
 	int fd = open(m->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0)
-		return errno == EEXIST ? 0 : -errno;
+		return errno == EEXIST ? 0 : errno_neg();
 	(void)fd_close(fd);
 	return 0;
 }
@@ -423,7 +425,8 @@ void map_close(struct map *m)
 	if (!m->config.readonly) {
 		/* Without waiting: who else has it open takes the WAL in later. */
 		(void)sqlite3_busy_timeout(m->db, 0);
-		(void)sqlite3_wal_checkpoint_v2(m->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+		(void)sqlite3_wal_checkpoint_v2(m->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
+						NULL);
 	}
 	map_free(m);
 }

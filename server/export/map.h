@@ -30,7 +30,7 @@ struct map_config {
 	bool strict;		       /* synchronous=FULL: a commit survives a crash of the host */
 	bool create;		       /* make it if it is not there */
 	bool readonly;		       /* for status, verify, inspect */
-	uint64_t wal_cap;	       /* bytes at which the writer waits for the checkpoint; 0: 64 MiB */
+	uint64_t wal_cap; /* bytes at which the writer waits for the checkpoint; 0: 64 MiB */
 };
 
 /*
@@ -41,7 +41,7 @@ struct map_config {
  */
 int map_open(const struct map_config *config, struct map **out, bool *created);
 
-bool map_strict(const struct map *m);	      /* as configured */
+bool map_strict(const struct map *m);	   /* as configured */
 const char *map_path(const struct map *m); /* for messages */
 
 /* Takes the remaining WAL in (checkpoint TRUNCATE), when nobody else has the map open; takes NULL. */
@@ -49,8 +49,9 @@ void map_close(struct map *m);
 
 /* Named numbers in the map: 0 when never set. Own short transactions; -errno. */
 enum map_field {
-	MAP_CLEAN = 1,	    /* 1: the last daemon that left had drained everything */
-	MAP_COMPLETE = 2,   /* 1: a scan or an unbroken history vouches that every seen object has its row */
+	MAP_CLEAN = 1, /* 1: the last daemon that left had drained everything */
+	MAP_COMPLETE =
+		2, /* 1: a scan or an unbroken history vouches that every seen object has its row */
 	MAP_ROOT_GENERATION = 3,
 	MAP_DRAINED = 4,    /* ring position of the last commit */
 	MAP_SCANNED_AT = 5, /* time(2) of the last complete scan */
@@ -98,7 +99,8 @@ int map_clash_find(struct map_reader *r, rowid_t rowid, const struct identity *i
 typedef bool map_each_fn(void *arg, rowid_t rowid, bool authentic, const struct row *row);
 int64_t map_walk(struct map_reader *r, rowid_t from, map_each_fn *each, void *arg);
 
-int64_t map_count(struct map_reader *r); /* rows, or -errno; reads the whole index: for status only */
+int64_t map_count(
+	struct map_reader *r); /* rows, or -errno; reads the whole index: for status only */
 
 /* --- writing ------------------------------------------------------------------------------------ */
 

@@ -121,8 +121,8 @@ int place_number(struct map_writer *w, const struct place *place, uint32_t *numb
 		return -EOVERFLOW;
 	*number = (uint32_t)last + 1;
 
-	n = envelope_seal(w->envelope, ENVELOPE_PLACE, *number, plain, place_encode(place, plain), sealed,
-			  sizeof(sealed));
+	n = envelope_seal(w->envelope, ENVELOPE_PLACE, *number, plain, place_encode(place, plain),
+			  sealed, sizeof(sealed));
 	if (n < 0)
 		return (int)n;
 	err = writer_run(w, W_PLACE_PUT, (rowid_t){ *number }, sealed, (size_t)n);

@@ -96,8 +96,8 @@ int meta_generation_check(sqlite3_stmt *get, const struct keyring *k);
 int map_schema_ready(struct map *m, bool *created);
 
 /* The statements that empty the map but for its schema, UUID and root generation. */
-#define MAP_CLEAR_SQL                                                                                \
-	"DELETE FROM node; DELETE FROM alias; DELETE FROM clash; DELETE FROM place;"                 \
+#define MAP_CLEAR_SQL                                                                              \
+	"DELETE FROM node; DELETE FROM alias; DELETE FROM clash; DELETE FROM place;"               \
 	"DELETE FROM meta WHERE id NOT IN (0,3,16);"
 
 /* A place as it is sealed. */
@@ -148,7 +148,7 @@ struct place_entry {
 struct place_book {
 	struct place_entry *entries;
 	size_t count, room;
-	size_t committed; /* entries after a rollback */
+	size_t committed;	   /* entries after a rollback */
 	size_t hints[PLACE_HINTS]; /* index + 1 by a hash of the place */
 };
 

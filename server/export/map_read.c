@@ -80,7 +80,8 @@ int place_open(struct envelope *e, uint32_t number, const uint8_t *sealed, size_
 {
 	uint8_t plain[PLACE_LEN];
 
-	if (envelope_open(e, ENVELOPE_PLACE, number, sealed, len, plain, sizeof(plain)) != PLACE_LEN)
+	if (envelope_open(e, ENVELOPE_PLACE, number, sealed, len, plain, sizeof(plain)) !=
+	    PLACE_LEN)
 		return -EBADMSG;
 	memset(out, 0, sizeof(*out));
 	memcpy(out->fsid, plain, HOLDFAST_UUID_LEN);
@@ -101,7 +102,8 @@ int row_open(struct envelope *e, rowid_t rowid, const uint8_t *sealed, size_t le
 	return 0;
 }
 
-int alias_open(struct envelope *e, rowid_t rowid, const uint8_t *sealed, size_t len, struct name *out)
+int alias_open(struct envelope *e, rowid_t rowid, const uint8_t *sealed, size_t len,
+	       struct name *out)
 {
 	uint8_t plain[NAME_ENCODED_MAX];
 	ssize_t n = envelope_open(e, ENVELOPE_ALIAS, rowid.v, sealed, len, plain, sizeof(plain));
@@ -199,7 +201,8 @@ int map_reader_snapshot(struct map_reader *r, struct ring *ring, unsigned max_ag
 		goto out;
 	snapshot_end(r);
 	r->taken_ns = clock_ns();
-	r->position = ring ? ring_drained(ring) : 0; /* before the snapshot: what it says is in it */
+	r->position =
+		ring ? ring_drained(ring) : 0; /* before the snapshot: what it says is in it */
 	err = stmt_run(r->stmts[R_BEGIN]);
 	if (!err)
 		err = stmt_number(r->stmts[R_TOUCH], &one);
@@ -338,7 +341,8 @@ int map_clash_find(struct map_reader *r, rowid_t rowid, const struct identity *i
 		ssize_t len = stmt_blob(s, 0, sealed, sizeof(sealed));
 
 		entries++;
-		found = len > 0 && !clash_open(r->envelope, rowid, sealed, (size_t)len, &other, tweak) &&
+		found = len > 0 &&
+			!clash_open(r->envelope, rowid, sealed, (size_t)len, &other, tweak) &&
 			identity_equal(&other, id);
 	}
 	stmt_done(s);

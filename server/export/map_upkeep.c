@@ -13,13 +13,14 @@
 #include "export/nodeid.h"
 
 #define CHECKPOINT_BYTES ((uint64_t)4 << 20)
-#define CHECKPOINT_WAIT_MS 250 /* for readers, over the cap; a stopped one must not stop the drainer */
+#define CHECKPOINT_WAIT_MS                                                                         \
+	250 /* for readers, over the cap; a stopped one must not stop the drainer */
 
 /* --- clashes ------------------------------------------------------------------------------------ */
 
 /* Which tweaks have an entry at `rowid`, and which one is that of `id` (0: none). */
-static int clash_list(struct map_writer *w, rowid_t rowid, const struct identity *id, unsigned *taken,
-		      unsigned *own)
+static int clash_list(struct map_writer *w, rowid_t rowid, const struct identity *id,
+		      unsigned *taken, unsigned *own)
 {
 	sqlite3_stmt *s = w->stmts[W_CLASH_LIST];
 	uint8_t sealed[MAP_SEALED_MAX];
@@ -47,7 +48,8 @@ static int clash_list(struct map_writer *w, rowid_t rowid, const struct identity
 }
 
 /* May `id` have this rowid? No row of another identity, and no clash was ever fought over it. */
-static int rowid_free(struct map_writer *w, rowid_t rowid, const struct identity *id, bool *available)
+static int rowid_free(struct map_writer *w, rowid_t rowid, const struct identity *id,
+		      bool *available)
 {
 	unsigned taken, own;
 	struct row row;
@@ -65,7 +67,8 @@ static int rowid_free(struct map_writer *w, rowid_t rowid, const struct identity
 	return err;
 }
 
-static int clash_write(struct map_writer *w, rowid_t rowid, const struct identity *id, unsigned tweak)
+static int clash_write(struct map_writer *w, rowid_t rowid, const struct identity *id,
+		       unsigned tweak)
 {
 	uint8_t plain[CLASH_MAX], sealed[ENVELOPE_OVERHEAD + CLASH_MAX];
 	size_t len = 1 + identity_encode(id, plain + 1);
@@ -194,8 +197,8 @@ int map_checkpoint(struct map_writer *w)
 		return 0;
 	(void)sqlite3_busy_timeout(w->db, CHECKPOINT_WAIT_MS);
 	rc = sqlite3_wal_checkpoint_v2(w->db, NULL,
-				       over ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, &in_wal,
-				       &done);
+				       over ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE,
+				       &in_wal, &done);
 	(void)sqlite3_busy_timeout(w->db, MAP_BUSY_MS);
 	if (in_wal >= 0 && done >= 0) {
 		w->wal_pages = in_wal;

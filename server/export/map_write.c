@@ -22,7 +22,8 @@ static const char *const writer_sql[W_STMTS] = {
 	[W_META_PUT] = META_PUT,
 	[W_DATA_VERSION] = "PRAGMA data_version",
 	[W_NODE_GET] = "SELECT sealed FROM node WHERE id=?1",
-	[W_NODE_PUT] = "INSERT INTO node(id,sealed) VALUES(?1,?2) ON CONFLICT(id) DO UPDATE SET sealed=?2",
+	[W_NODE_PUT] =
+		"INSERT INTO node(id,sealed) VALUES(?1,?2) ON CONFLICT(id) DO UPDATE SET sealed=?2",
 	[W_NODE_DELETE] = "DELETE FROM node WHERE id=?1",
 	[W_ALIAS_LIST] = "SELECT seq,sealed FROM alias WHERE id=?1 ORDER BY seq DESC",
 	[W_ALIAS_PUT] = "INSERT INTO alias(id,seq,sealed) VALUES(?1,?3,?2)",
@@ -197,8 +198,8 @@ static int row_write(struct map_writer *w, rowid_t rowid, const struct row *row)
 
 	if (err)
 		return err;
-	n = envelope_seal(w->envelope, ENVELOPE_ROW, rowid.v, plain, row_encode(row, place, plain), sealed,
-			  sizeof(sealed));
+	n = envelope_seal(w->envelope, ENVELOPE_ROW, rowid.v, plain, row_encode(row, place, plain),
+			  sealed, sizeof(sealed));
 	if (n < 0)
 		return (int)n;
 	return writer_run(w, W_NODE_PUT, rowid, sealed, (size_t)n);
@@ -208,15 +209,16 @@ static int row_write(struct map_writer *w, rowid_t rowid, const struct row *row)
 
 /* What is known of an object's further names; seq 0: none. Only the newest ALIASES_MAX are looked at. */
 struct alias_list {
-	int64_t newest;	   /* highest seq */
-	int64_t oldest;	   /* seq of the last that may stay before one more comes */
-	int64_t match;	   /* seq of the name looked for */
-	int64_t best;	   /* seq of the newest name that authenticates */
-	struct name name;  /* that name */
+	int64_t newest;	  /* highest seq */
+	int64_t oldest;	  /* seq of the last that may stay before one more comes */
+	int64_t match;	  /* seq of the name looked for */
+	int64_t best;	  /* seq of the newest name that authenticates */
+	struct name name; /* that name */
 	unsigned count;
 };
 
-static int alias_scan(struct map_writer *w, rowid_t rowid, const struct name *look, struct alias_list *l)
+static int alias_scan(struct map_writer *w, rowid_t rowid, const struct name *look,
+		      struct alias_list *l)
 {
 	sqlite3_stmt *s = w->stmts[W_ALIAS_LIST];
 	uint8_t sealed[MAP_SEALED_MAX];
@@ -272,8 +274,8 @@ static int alias_add(struct map_writer *w, rowid_t rowid, const struct name *nam
 	}
 	if (err)
 		return err;
-	n = envelope_seal(w->envelope, ENVELOPE_ALIAS, rowid.v, plain, name_encode(name, plain), sealed,
-			  sizeof(sealed));
+	n = envelope_seal(w->envelope, ENVELOPE_ALIAS, rowid.v, plain, name_encode(name, plain),
+			  sealed, sizeof(sealed));
 	if (n < 0)
 		return (int)n;
 	(void)sqlite3_bind_int64(w->stmts[W_ALIAS_PUT], 3, l.newest + 1);
@@ -283,7 +285,8 @@ static int alias_add(struct map_writer *w, rowid_t rowid, const struct name *nam
 /* --- records ------------------------------------------------------------------------------------ */
 
 /* Another name of an object that has, or had, several: beside the first. */
-static int seen_further(struct map_writer *w, rowid_t rowid, struct row *old, const struct name *name)
+static int seen_further(struct map_writer *w, rowid_t rowid, struct row *old,
+			const struct name *name)
 {
 	int err = alias_add(w, rowid, name);
 

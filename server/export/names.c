@@ -29,15 +29,15 @@ static int held_open(struct worker *w, struct node *parent, const char *name, st
 	int ret = entry_vantage(w, parent, &id, &at);
 
 	h->fd = -1;
-	if (ret < 0)
+	if (ret)
 		return ret;
 	h->fd = openat(at.fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (h->fd < 0)
-		return -errno;
+		return errno_neg();
 	ret = hostfs_look_fd(w->x->hostfs, w->mint, &at, name, h->fd, &h->looked);
 	if (!ret && h->looked.persistent)
 		ret = entry_minted(w, &h->looked, &h->minted);
-	if (ret < 0)
+	if (ret)
 		h->fd = fd_close(h->fd);
 	return ret;
 }
@@ -116,7 +116,8 @@ static int append(struct worker *w, const struct record *recs, unsigned n, uint6
 	int ret = n ? store_append(w, recs, n, since) : 0;
 
 	if (ret < 0 && ret != -EAGAIN)
-		log_limited(LOG_LEVEL_WARN, "map: a change of a name was not recorded: %s", strerror(-ret));
+		log_limited(LOG_LEVEL_WARN, "map: a change of a name was not recorded: %s",
+			    strerror(-ret));
 	return ret;
 }
 
@@ -135,7 +136,8 @@ static unsigned record_seen(struct record *rec, const struct held *h, struct nod
 {
 	if (!h->looked.persistent)
 		return 0;
-	return store_record(rec, RECORD_SEEN, &h->minted, &h->looked, cache_rowid(parent), name) == 0;
+	return store_record(rec, RECORD_SEEN, &h->minted, &h->looked, cache_rowid(parent), name) ==
+	       0;
 }
 
 int export_unlink(struct worker *w, struct node *parent, const char *name, int at_flags)
@@ -145,10 +147,10 @@ int export_unlink(struct worker *w, struct node *parent, const char *name, int a
 	bool gone;
 	int ret = held_open(w, parent, name, &h);
 
-	if (ret < 0)
+	if (ret)
 		return ret;
 	if (unlinkat(node_fd(w, parent), name, at_flags) < 0) {
-		ret = -errno;
+		ret = errno_neg();
 		goto out;
 	}
 	gone = held_gone(&h, at_flags & AT_REMOVEDIR);
@@ -177,7 +179,8 @@ static void look_again(struct worker *w, struct node *dir, const char *name)
 }
 
 static void renamed(struct worker *w, struct node *from, const char *name, struct node *to,
-		    const char *newname, bool exchange, struct held *a, struct held *b, uint64_t since)
+		    const char *newname, bool exchange, struct held *a, struct held *b,
+		    uint64_t since)
 {
 	struct record recs[4];
 	unsigned n = 0, lost;
@@ -220,10 +223,10 @@ int export_rename(struct worker *w, struct node *from, const char *name, struct 
 	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return -EINVAL;
 	ret = held_open(w, from, name, &a);
-	if (ret < 0)
+	if (ret)
 		return ret;
 	ret = held_open(w, to, newname, &b);
-	if (ret < 0 && ret != -ENOENT)
+	if (ret && ret != -ENOENT)
 		goto out;
 	from_fd = node_fd(w, from);
 	to_fd = node_fd(w, to);
@@ -231,7 +234,7 @@ int export_rename(struct worker *w, struct node *from, const char *name, struct 
 		ret = from_fd < 0 ? from_fd : to_fd;
 		goto out;
 	}
-	ret = renameat2(from_fd, name, to_fd, newname, flags) < 0 ? -errno : 0;
+	ret = renameat2(from_fd, name, to_fd, newname, flags) < 0 ? errno_neg() : 0;
 	if (ret == 0 && !same_object(&a, &b))
 		renamed(w, from, name, to, newname, flags & RENAME_EXCHANGE, &a, &b, since);
 out:
@@ -252,9 +255,9 @@ int export_link(struct worker *w, struct node *n, struct node *parent, const cha
 	snprintf(path, sizeof(path), "%d", fd);
 	if (linkat(fd, "", dir, name, AT_EMPTY_PATH) < 0) {
 		if (errno != ENOENT && errno != EPERM)
-			return -errno;
+			return errno_neg();
 		if (linkat(w->x->proc, path, dir, name, AT_SYMLINK_FOLLOW) < 0)
-			return -errno;
+			return errno_neg();
 	}
 	return export_lookup(w, parent, name, out);
 }

@@ -55,7 +55,7 @@ static int open_below(struct worker *w, struct node *parent, int parent_fd, stru
 	int fd = openat(parent_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC), ret;
 
 	if (fd < 0)
-		return -errno;
+		return errno_neg();
 	cache_vantage(w->x->cache, parent, parent_fd, &id, &at);
 	ret = hostfs_look_fd(w->x->hostfs, w->mint, &at, name, fd, &looked);
 	if (!ret && !cache_is(n, &looked))
@@ -91,8 +91,9 @@ static int open_by_ladder(struct worker *w, struct node *n)
 		nodeid_t parent;
 
 		if (count == room) {
-			struct rung *grown = count < DEPTH_MAX ?
-						     realloc(rungs, (room + 16) * sizeof(*grown)) : NULL;
+			struct rung *grown = count < DEPTH_MAX
+						     ? realloc(rungs, (room + 16) * sizeof(*grown))
+						     : NULL;
 
 			if (!grown) {
 				if (next != n)
@@ -151,7 +152,7 @@ int node_fd(struct worker *w, struct node *n)
 		/* It was renamed or removed since it was found: find it again. */
 		cache_clear_checked(w->x->cache, n);
 		ret = resolve(w, cache_nodeid(n), &again, NULL, NULL);
-		if (ret < 0)
+		if (ret)
 			return ret;
 		cache_put(w->x->cache, again);
 		fd = cache_fd(w->x->cache, n);
@@ -183,7 +184,7 @@ int node_open(struct worker *w, struct node *n, int flags)
 		flags |= O_DIRECTORY;
 	snprintf(name, sizeof(name), "%d", fd);
 	fd = openat(w->x->proc, name, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? errno_neg() : fd;
 }
 
 ssize_t node_sealed_handle(struct worker *w, struct node *n, uint8_t *out, size_t cap)
@@ -214,12 +215,12 @@ int export_sync(struct worker *w, struct node *n)
 		fd = node_open(w, n, O_RDONLY);
 	} else {
 		fd = openat(w->x->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		fd = fd < 0 ? -errno : fd;
+		fd = fd < 0 ? errno_neg() : fd;
 	}
 	if (fd < 0)
 		return fd;
 	if (syncfs(fd) < 0)
-		return -errno;
+		return errno_neg();
 	if (w->x->ring && w->x->config.strict) {
 		ring_wake(w->x->ring);
 		return ring_wait_drained(w->x->ring, ring_tail(w->x->ring), 10000);

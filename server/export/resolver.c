@@ -100,10 +100,10 @@ static int step_from_map(struct worker *w, nodeid_t id, struct step *s)
 	s->nodeid = id;
 	s->rowid = mint_rowid(w->mint, id);
 	ret = store_find(w, s->rowid, &found);
-	if (ret < 0)
+	if (ret)
 		return ret;
 	ret = mint_identity(w->mint, &found.row.identity, found.row.ino, found.row.tweak, &minted);
-	if (ret < 0)
+	if (ret)
 		return ret;
 	if (!rowid_equal(minted.rowid, s->rowid))
 		return -EBADMSG;
@@ -204,7 +204,7 @@ static int step_settle(struct worker *w, const struct step *s, const struct look
 	} else {
 		ret = entry_node(w, looked, parent, name, fd, &n);
 	}
-	if (ret < 0)
+	if (ret)
 		return ret;
 	if (!nodeid_equal(cache_nodeid(n), s->nodeid)) {
 		cache_put(c, n);
@@ -222,8 +222,8 @@ static int step_settle(struct worker *w, const struct step *s, const struct look
 	return 0;
 }
 
-static int step_by_name(struct worker *w, const struct step *s, struct node *parent, const char *name,
-			struct way *way, struct node **out)
+static int step_by_name(struct worker *w, const struct step *s, struct node *parent,
+			const char *name, struct way *way, struct node **out)
 {
 	struct looked *looked = way->looked;
 	bool target = nodeid_equal(s->nodeid, way->target);
@@ -236,8 +236,8 @@ static int step_by_name(struct worker *w, const struct step *s, struct node *par
 	if (!ret && !s->open && (way->want_fd || !target))
 		fd = openat(at.fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (!ret)
-		ret = fd >= 0 ? hostfs_look_fd(w->x->hostfs, w->mint, &at, name, fd, looked) :
-				hostfs_look(w->x->hostfs, w->mint, &at, name, looked);
+		ret = fd >= 0 ? hostfs_look_fd(w->x->hostfs, w->mint, &at, name, fd, looked)
+			      : hostfs_look(w->x->hostfs, w->mint, &at, name, looked);
 	if (!ret)
 		ret = step_settle(w, s, looked, parent, name, fd, out);
 	if (!ret && fd >= 0)
@@ -276,12 +276,12 @@ int resolve_fd_path(struct worker *w, int fd, char *path, size_t room)
 	snprintf(link, sizeof(link), "%d", fd);
 	n = readlinkat(w->x->proc, link, full, sizeof(full) - 1);
 	if (n < 0 || len < 0)
-		return -errno;
+		return errno_neg();
 	if ((size_t)n >= sizeof(full) - 1 || (size_t)len >= sizeof(root) - 1)
 		return -ENAMETOOLONG;
 	root[len] = full[n] = '\0';
 	if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_NLINK, &stx) < 0)
-		return -errno;
+		return errno_neg();
 	if (stx.stx_nlink == 0)
 		return -ESTALE;
 	if (len == 1)
@@ -290,7 +290,8 @@ int resolve_fd_path(struct worker *w, int fd, char *path, size_t room)
 		return root_is_at(w, root) ? -EXDEV : -EAGAIN;
 	if ((size_t)(n - len) >= room)
 		return -ENAMETOOLONG;
-	memcpy(path, full[len] == '/' ? full + len + 1 : full + len, strlen(full + len) + 1 - (full[len] == '/'));
+	memcpy(path, full[len] == '/' ? full + len + 1 : full + len,
+	       strlen(full + len) + 1 - (full[len] == '/'));
 	return 0;
 }
 
@@ -308,12 +309,12 @@ int resolve_path(struct worker *w, const char *path, struct node **out)
 		if (len > 0 && len < sizeof(name)) {
 			memcpy(name, path, len);
 			name[len] = '\0';
-			ret = strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ?
-				      -EINVAL :
-				      entry_look(w, n, name, -1, &looked, &child);
+			ret = strcmp(name, ".") == 0 || strcmp(name, "..") == 0
+				      ? -EINVAL
+				      : entry_look(w, n, name, -1, &looked, &child);
 		}
 		cache_put(w->x->cache, n);
-		if (ret < 0)
+		if (ret)
 			return ret;
 		n = child;
 		path += len + (path[len] == '/');
@@ -325,16 +326,16 @@ int resolve_path(struct worker *w, const char *path, struct node **out)
 /* An open descriptor of the object tells where it is now: walk there, and see that it is so. */
 static int step_by_fd(struct worker *w, const struct step *s, int fd, struct node **out)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX] = "";
 	struct node *n;
 	int ret = resolve_fd_path(w, fd, path, sizeof(path));
 
-	if (ret < 0)
+	if (ret)
 		return ret;
 	ret = resolve_path(w, path, &n);
 	if (ret == -ESTALE)
 		ret = -EAGAIN; /* directories on the way moved: says nothing about the object itself */
-	if (ret < 0)
+	if (ret)
 		return ret;
 	if (!nodeid_equal(cache_nodeid(n), s->nodeid)) {
 		cache_put(w->x->cache, n);
@@ -364,16 +365,16 @@ static int step_outside(struct worker *w, const struct step *s, int fd, struct n
 	struct looked looked;
 	int ret = hostfs_look_fd(w->x->hostfs, w->mint, NULL, NULL, fd, &looked);
 
-	if (ret < 0)
+	if (ret)
 		return ret;
 	if (looked.stx.stx_nlink == 0)
 		return -ESTALE;
 	looked.id.place.attachment = s->identity.place.attachment;
 	ret = step_settle(w, s, &looked, NULL, NULL, fd, out);
-	if (ret < 0)
+	if (ret)
 		return ret;
 	fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0 || (fd = cache_give_fd(w->x->cache, *out, fd)) < 0) {
+	if (fd < 0 || cache_give_fd(w->x->cache, *out, fd) < 0) {
 		cache_put(w->x->cache, *out);
 		return -ENFILE;
 	}
@@ -384,7 +385,8 @@ static bool has_other_names(int fd)
 {
 	struct statx stx;
 
-	return statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_NLINK, &stx) == 0 &&
+	return statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_TYPE | STATX_NLINK, &stx) ==
+		       0 &&
 	       !S_ISDIR(stx.stx_mode) && stx.stx_nlink > 1;
 }
 
@@ -439,7 +441,7 @@ static int step_by_handle(struct worker *w, const struct step *s, struct node **
 	if (fd < 0)
 		return fd;
 	ret = hostfs_look_fd(w->x->hostfs, w->mint, NULL, NULL, fd, &looked);
-	if (ret < 0)
+	if (ret)
 		return ret;
 	if (!looked.persistent || !identity_equal(&looked.id, &s->identity) || looked.wildcard)
 		return -ESTALE;
@@ -466,8 +468,8 @@ static int step_by_other_names(struct worker *w, const struct step *s, struct wa
 			       struct node **out)
 {
 	struct found found;
-	int ret = s->type == DT_DIR || w->resolving >= NESTED_MAX ? -ENOENT :
-								     store_find(w, s->rowid, &found);
+	int ret = s->type == DT_DIR || w->resolving >= NESTED_MAX ? -ENOENT
+								  : store_find(w, s->rowid, &found);
 	struct way nested = *way;
 
 	if (ret < 0)
@@ -516,8 +518,8 @@ static int step_search(struct worker *w, const struct step *s, struct way *way, 
 /* Errors that say where an object is not; all others say that we could not look. */
 static bool says_elsewhere(int error)
 {
-	return error == -ENOENT || error == -ENOTDIR || error == -ESTALE || error == -ENAMETOOLONG ||
-	       error == -ELOOP || error == -EXDEV || error == -EOPNOTSUPP;
+	return error == -ENOENT || error == -ENOTDIR || error == -ESTALE ||
+	       error == -ENAMETOOLONG || error == -ELOOP || error == -EXDEV || error == -EOPNOTSUPP;
 }
 
 /* We may not look where it should be: its descriptor, if it has one, tells whether it is in the share. */
@@ -629,8 +631,10 @@ static int answer_trouble(struct worker *w, nodeid_t id, int error)
 	if (clock_ns() - t.since <= TROUBLE_NS)
 		return -ENOMEM;
 	trouble_with(w, id, true);
-	log_limited(LOG_LEVEL_WARN, "share: an object could not be reached for a minute (%s): it is called "
-		    "stale now", strerror(-error));
+	log_limited(LOG_LEVEL_WARN,
+		    "share: an object could not be reached for a minute (%s): it is called "
+		    "stale now",
+		    strerror(-error));
 	return -ESTALE;
 }
 

@@ -34,12 +34,13 @@
 #include "export/ring_private.h"
 
 #define SLOT_HEADER 48u
-#define SLOT_MAX ((SLOT_HEADER + IDENTITY_MAX + NAME_ENCODED_MAX + RING_ALIGN - 1) / RING_ALIGN * RING_ALIGN)
+#define SLOT_MAX                                                                                   \
+	((SLOT_HEADER + IDENTITY_MAX + NAME_ENCODED_MAX + RING_ALIGN - 1) / RING_ALIGN * RING_ALIGN)
 #define SLOT_MULTI 1u
 #define APPEND_MAX 4u
 #define LOCK_TIMEOUT_S 1
 
-_Static_assert(SLOT_MAX * APPEND_MAX < RING_CAPACITY_MIN, "an append fits into every ring");
+_Static_assert(SLOT_MAX *APPEND_MAX < RING_CAPACITY_MIN, "an append fits into every ring");
 
 /* One encoded record. */
 struct slot {
@@ -96,8 +97,8 @@ static uint32_t slot_checksum(uint64_t position, const uint8_t *bytes, size_t le
 /* A record that will become a row has a type that a row can have. */
 static bool type_fits(enum record_kind kind, uint8_t type)
 {
-	const unsigned known = 1u << DT_FIFO | 1u << DT_CHR | 1u << DT_DIR | 1u << DT_BLK | 1u << DT_REG |
-			       1u << DT_LNK | 1u << DT_SOCK;
+	const unsigned known = 1u << DT_FIFO | 1u << DT_CHR | 1u << DT_DIR | 1u << DT_BLK |
+			       1u << DT_REG | 1u << DT_LNK | 1u << DT_SOCK;
 
 	return kind != RECORD_SEEN || (type <= DT_SOCK && known >> type & 1);
 }
@@ -164,7 +165,8 @@ static bool slot_decode(const struct slot *s, struct record *rec)
 
 	memset(rec, 0, sizeof(*rec));
 	if (p[28] < RECORD_SEEN || p[28] > RECORD_GONE || p[31] > SLOT_MULTI || get_le32(p + 44) ||
-	    SLOT_HEADER + identity + name > s->len || s->len - SLOT_HEADER - identity - name >= RING_ALIGN)
+	    SLOT_HEADER + identity + name > s->len ||
+	    s->len - SLOT_HEADER - identity - name >= RING_ALIGN)
 		return false;
 	rec->kind = (enum record_kind)p[28];
 	if (!type_fits(rec->kind, p[29]) || p[30] > MINT_TWEAK_MAX)
@@ -178,7 +180,8 @@ static bool slot_decode(const struct slot *s, struct record *rec)
 	rec->row.name.parent = ROWID_NONE;
 	if (identity_decode(p + SLOT_HEADER, identity, &rec->row.identity) != (ssize_t)identity)
 		return false;
-	return !name || name_decode(p + SLOT_HEADER + identity, name, &rec->row.name) == (ssize_t)name;
+	return !name ||
+	       name_decode(p + SLOT_HEADER + identity, name, &rec->row.name) == (ssize_t)name;
 }
 
 /*
@@ -266,8 +269,8 @@ static int range_get(const struct ring *r, uint64_t since, struct range *range)
  * the newer one, or at first the bucket, says. A link that leads out of the range, up, or to what is
  * no record ends the chain.
  */
-static bool chain_next(const struct ring *r, const struct range *range, uint64_t since, rowid_t rowid,
-		       uint64_t *link, struct slot *s)
+static bool chain_next(const struct ring *r, const struct range *range, uint64_t since,
+		       rowid_t rowid, uint64_t *link, struct slot *s)
 {
 	uint64_t below = range->tail;
 
@@ -377,7 +380,8 @@ static int append_locked(struct ring *r, const struct record *recs, struct slot 
 	return 0;
 }
 
-int ring_append(struct ring *r, const struct record *recs, unsigned n, uint64_t since, uint64_t *end)
+int ring_append(struct ring *r, const struct record *recs, unsigned n, uint64_t since,
+		uint64_t *end)
 {
 	struct slot slots[APPEND_MAX];
 	uint64_t behind = 0;

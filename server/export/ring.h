@@ -17,7 +17,7 @@
 struct ring;
 
 enum record_kind {
-	RECORD_SEEN = 1,    /* the object was seen under row.name: insert, or move, or add an alias */
+	RECORD_SEEN = 1, /* the object was seen under row.name: insert, or move, or add an alias */
 	RECORD_UNNAMED = 2, /* row.name is no name of the object any more; the object lives on */
 	RECORD_GONE = 3,    /* the object lost its last name: forget the row and its aliases */
 };
@@ -55,7 +55,8 @@ uint64_t ring_capacity(const struct ring *r);
  * is behind or stuck). -ETIMEDOUT: the lock could not be had in a second (its holder is stopped).
  * On success *end is the position behind the last record (for ring_wait_drained).
  */
-int ring_append(struct ring *r, const struct record *recs, unsigned n, uint64_t since, uint64_t *end);
+int ring_append(struct ring *r, const struct record *recs, unsigned n, uint64_t since,
+		uint64_t *end);
 
 /*
  * Calls `each` for the records of `rowid` at positions >= since, newest first, until it gives false.
@@ -68,7 +69,8 @@ int ring_find(struct ring *r, rowid_t rowid, uint64_t since, ring_each_fn *each,
 /* For the drainer: decodes the record at *position and advances it. 1, or 0 at the tail, or -EBADMSG
  * (a slot that makes no sense; *position is set behind the damage, at worst to the tail). */
 int ring_next(struct ring *r, uint64_t *position, struct record *out);
-void ring_set_drained(struct ring *r, uint64_t position); /* wakes ring_wait_drained and full appenders */
+void ring_set_drained(struct ring *r,
+		      uint64_t position); /* wakes ring_wait_drained and full appenders */
 
 /* Waits until `position` is drained. 0, -ETIMEDOUT. For --durability=strict, and when the ring is full. */
 int ring_wait_drained(struct ring *r, uint64_t position, unsigned timeout_ms);
@@ -96,6 +98,7 @@ enum ring_shared {
 };
 uint64_t ring_shared_get(const struct ring *r, enum ring_shared which);
 void ring_shared_set(struct ring *r, enum ring_shared which, uint64_t value);
-uint64_t ring_shared_add(struct ring *r, enum ring_shared which, uint64_t add); /* gives the new value */
+uint64_t ring_shared_add(struct ring *r, enum ring_shared which,
+			 uint64_t add); /* gives the new value */
 
 #endif

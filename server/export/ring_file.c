@@ -8,6 +8,7 @@
  * boot or a meddler left in the mutex, the futexes and the buckets is then made anew, the records are
  * kept. A file whose magic is still zero was never finished and is made again.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -45,7 +46,7 @@ static int lock_byte(int fd, short type, off_t byte)
 	while (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
 		if (errno == EINTR)
 			continue;
-		return errno == EACCES ? -EAGAIN : -errno;
+		return errno == EACCES ? -EAGAIN : errno_neg();
 	}
 	return 0;
 }
@@ -70,21 +71,23 @@ static int open_locked(int dirfd, const char *name, int *out, struct stat *st)
 {
 	for (int i = 0; i < REOPENS; i++) {
 		CLEANUP_FD int fd =
-			openat(dirfd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0600);
+			openat(dirfd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK,
+			       0600);
 		int err;
 
 		if (fd < 0)
-			return -errno;
+			return errno_neg();
 		err = lock_init_byte(fd);
 		if (err)
 			return err;
 		if (fstat(fd, st) < 0)
-			return -errno;
+			return errno_neg();
 		if (st->st_nlink == 0)
 			continue;
 		if (!S_ISREG(st->st_mode))
 			return -EBADMSG;
-		if ((st->st_uid != geteuid() && st->st_uid != 0) || (st->st_mode & (S_IRWXG | S_IRWXO)))
+		if ((st->st_uid != geteuid() && st->st_uid != 0) ||
+		    (st->st_mode & (S_IRWXG | S_IRWXO)))
 			return -EPERM;
 		*out = fd_take(&fd);
 		return 0;
@@ -100,7 +103,7 @@ static int allocate(int fd, size_t size)
 	if (fallocate(fd, 0, 0, (off_t)size) == 0)
 		return 0;
 	if (errno != EOPNOTSUPP)
-		return -errno;
+		return errno_neg();
 	for (size_t done = 0; done < size;) {
 		size_t len = size - done < sizeof(zeros) ? size - done : sizeof(zeros);
 		int err = pwrite_full(fd, zeros, len, (off_t)done);
@@ -118,7 +121,7 @@ static int ring_map(struct ring *r, int fd, uint64_t capacity)
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
 
 	if (p == MAP_FAILED)
-		return -errno;
+		return errno_neg();
 	r->header = p;
 	r->mapped = size;
 	r->capacity = capacity;
@@ -142,6 +145,7 @@ int ring_mutex_init(pthread_mutex_t *lock)
 	pthread_mutexattr_t attr;
 	int err = pthread_mutexattr_init(&attr);
 
+	assert(lock);
 	if (err)
 		return -err;
 	err = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
@@ -173,7 +177,7 @@ static int ring_make(struct ring *r, int fd, const uint8_t uuid[HOLDFAST_UUID_LE
 
 	/* Truncated first: what is left of an unfinished file must read as zeros. */
 	if (ftruncate(fd, 0) < 0)
-		return -errno;
+		return errno_neg();
 	err = allocate(fd, ring_file_size(capacity));
 	if (!err)
 		err = ring_map(r, fd, capacity);
@@ -189,14 +193,16 @@ static int ring_make(struct ring *r, int fd, const uint8_t uuid[HOLDFAST_UUID_LE
 	h = r->header;
 	memcpy(h->uuid, uuid, HOLDFAST_UUID_LEN);
 	h->capacity = capacity;
-	__atomic_signal_fence(__ATOMIC_SEQ_CST); /* a killed process leaves its stores in program order */
+	__atomic_signal_fence(
+		__ATOMIC_SEQ_CST); /* a killed process leaves its stores in program order */
 	memcpy(h->magic, RING_MAGIC, sizeof(h->magic));
 	return 0;
 }
 
 /* Maps a file that is there, if it is a ring of this export and its numbers can be true. */
 static int ring_take(struct ring *r, int fd, const struct stat *st,
-		     const uint8_t uuid[HOLDFAST_UUID_LEN], const struct ring_header *seen, bool alone)
+		     const uint8_t uuid[HOLDFAST_UUID_LEN], const struct ring_header *seen,
+		     bool alone)
 {
 	uint64_t tail;
 	int err;
@@ -226,7 +232,7 @@ int ring_open(int dirfd, const char *name, const uint8_t uuid[HOLDFAST_UUID_LEN]
 	CLEANUP_FD int fd = -1;
 	struct ring_header seen;
 	struct ring *r = NULL;
-	struct stat st;
+	struct stat st = { 0 };
 	bool make, alone;
 	int err;
 
@@ -247,8 +253,9 @@ int ring_open(int dirfd, const char *name, const uint8_t uuid[HOLDFAST_UUID_LEN]
 			return err;
 	}
 	static const uint8_t unfinished[sizeof(seen.magic)];
-	make = alone && (st.st_size == 0 || (st.st_size >= (off_t)sizeof(seen) &&
-					     memcmp(seen.magic, unfinished, sizeof(unfinished)) == 0));
+	make = alone &&
+	       (st.st_size == 0 || (st.st_size >= (off_t)sizeof(seen) &&
+				    memcmp(seen.magic, unfinished, sizeof(unfinished)) == 0));
 
 	r = calloc(1, sizeof(*r));
 	if (!r)

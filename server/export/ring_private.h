@@ -36,7 +36,8 @@ struct ring_header {
 	alignas(RING_LINE) uint64_t drained;
 	alignas(RING_LINE) uint32_t work_seq; /* futex: raised to wake drainers */
 	uint32_t work_sleeping;		      /* 1: a drainer may be asleep */
-	alignas(RING_LINE) uint32_t drained_seq; /* futex: raised to wake who waits for the drainer */
+	alignas(RING_LINE) uint32_t
+		drained_seq; /* futex: raised to wake who waits for the drainer */
 	uint32_t drained_waiting;
 	alignas(RING_LINE) uint64_t shared[RING_SHARED_COUNT];
 };

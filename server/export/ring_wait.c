@@ -42,7 +42,8 @@ static void futex_wake_all(uint32_t *word)
 /* Wakes the sleepers of `seq`, if one has raised `flag` since the last time. */
 static void notify(uint32_t *seq, uint32_t *flag)
 {
-	if (__atomic_load_n(flag, __ATOMIC_SEQ_CST) && __atomic_exchange_n(flag, 0, __ATOMIC_SEQ_CST))
+	if (__atomic_load_n(flag, __ATOMIC_SEQ_CST) &&
+	    __atomic_exchange_n(flag, 0, __ATOMIC_SEQ_CST))
 		futex_wake_all(seq);
 }
 
@@ -59,8 +60,8 @@ void ring_set_drained(struct ring *r, uint64_t position)
 	if (position > shared_load(&r->header->tail))
 		return;
 	while (seen < position &&
-	       !__atomic_compare_exchange_n(&r->header->drained, &seen, position, false, __ATOMIC_SEQ_CST,
-					    __ATOMIC_SEQ_CST))
+	       !__atomic_compare_exchange_n(&r->header->drained, &seen, position, false,
+					    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 		;
 	notify(&r->header->drained_seq, &r->header->drained_waiting);
 }
@@ -90,7 +91,8 @@ void ring_wait_work(struct ring *r, unsigned timeout_ms)
 
 		__atomic_store_n(&r->header->work_sleeping, 1, __ATOMIC_SEQ_CST);
 		/* The flag stays up: another process may sleep by it. It costs one wake too many. */
-		if (__atomic_exchange_n(&r->woken, 0, __ATOMIC_SEQ_CST) || ring_tail(r) != ring_drained(r))
+		if (__atomic_exchange_n(&r->woken, 0, __ATOMIC_SEQ_CST) ||
+		    ring_tail(r) != ring_drained(r))
 			return;
 		futex_sleep(&r->header->work_seq, seq, deadline);
 	} while (clock_ns() < deadline);

@@ -18,11 +18,11 @@
 #include "base/util.h"
 #include "export/core.h"
 
-#define WAIT_MS 1500		  /* a request waits so long for the end of a scan, */
-#define WAITING_MAX 2		  /* if no more than so many wait already */
+#define WAIT_MS 1500  /* a request waits so long for the end of a scan, */
+#define WAITING_MAX 2 /* if no more than so many wait already */
 #define PAUSE_MIN_NS 1000000000ULL
 #define PAUSE_FACTOR 10
-#define SEEN_BITS_LOG2 26	  /* 8 MiB: few false "seen" up to 10 M objects; those only keep a row */
+#define SEEN_BITS_LOG2 26 /* 8 MiB: few false "seen" up to 10 M objects; those only keep a row */
 #define PROGRESS_NS 2000000000ULL
 #define DELETE_BATCH 512
 
@@ -126,12 +126,14 @@ static int walk_cancelled(const struct walk *k)
 
 	if (atomic_load(&w->x->scan.cancel))
 		return -ECANCELED;
-	return ring_shared_get(w->x->ring, RING_ROOT_GENERATION) == w->epoch->root_generation ? 0 : -ESTALE;
+	return ring_shared_get(w->x->ring, RING_ROOT_GENERATION) == w->epoch->root_generation
+		       ? 0
+		       : -ESTALE;
 }
 
 /* A file needs its row, not a node in the cache. */
-static int walk_file(struct walk *k, struct node *dir, const char *name, const struct looked *looked,
-		     uint64_t since)
+static int walk_file(struct walk *k, struct node *dir, const char *name,
+		     const struct looked *looked, uint64_t since)
 {
 	struct worker *w = k->w;
 	struct minted minted;
@@ -144,11 +146,12 @@ static int walk_file(struct walk *k, struct node *dir, const char *name, const s
 		ret = store_assign(w, &looked->id, looked->stx.stx_ino, &minted, &known, &found);
 	if (!ret)
 		ret = store_record(&rec, RECORD_SEEN, &minted, looked, cache_rowid(dir), name);
-	if (ret < 0)
+	if (ret)
 		return ret;
 	mark_seen(k, minted.rowid);
 	for (unsigned i = 0; known && i < found.count; i++)
-		if (name_equal(&found.names[i], &rec.row.name) && (found.row.multi || !rec.row.multi))
+		if (name_equal(&found.names[i], &rec.row.name) &&
+		    (found.row.multi || !rec.row.multi))
 			return 0;
 	/* -EAGAIN: it was renamed or unlinked since; whoever did that has told the map. */
 	ret = store_append(w, &rec, 1, since);
@@ -166,19 +169,19 @@ static int walk_entry(struct walk *k, struct node *dir, const char *name)
 
 	if (!ret)
 		ret = hostfs_look(w->x->hostfs, w->mint, &at, name, &looked);
-	if (ret < 0)
+	if (ret)
 		return ret == -ENOENT ? 0 : ret;
 	walk_progress(k);
 	if (!looked.persistent)
 		return 0; /* nothing below has a handle that persists either */
 	ret = visit_place(k, &looked.id.place);
-	if (ret < 0)
+	if (ret)
 		return ret;
 	if (S_ISDIR(looked.stx.stx_mode)) {
 		struct node *n;
 
 		ret = entry_look(w, dir, name, -1, &looked, &n);
-		if (ret < 0)
+		if (ret)
 			return ret == -ENOENT ? 0 : ret;
 		if (!nodeid_is_root(cache_nodeid(n))) {
 			mark_seen(k, cache_rowid(n));
@@ -210,7 +213,7 @@ static int walk_dir(struct walk *k, nodeid_t id)
 	fd = node_open(k->w, dir, O_RDONLY | O_DIRECTORY);
 	stream = fd < 0 ? NULL : fdopendir(fd);
 	if (!stream) {
-		ret = fd < 0 ? fd : -errno;
+		ret = fd < 0 ? fd : errno_neg();
 		if (fd >= 0)
 			fd_close(fd);
 		goto out;
@@ -221,7 +224,8 @@ static int walk_dir(struct walk *k, nodeid_t id)
 		ret = walk_entry(k, dir, d->d_name);
 		if (ret < 0) {
 			k->failures++;
-			log_limited(LOG_LEVEL_WARN, "scan: cannot look at an object in the share: %s",
+			log_limited(LOG_LEVEL_WARN,
+				    "scan: cannot look at an object in the share: %s",
 				    strerror(-ret));
 		}
 	}
@@ -296,7 +300,8 @@ static void scan_sweep(struct walk *k)
 		}
 	}
 	if (deleted)
-		log_info("scan: %lld rows of objects that are gone were dropped", (long long)deleted);
+		log_info("scan: %lld rows of objects that are gone were dropped",
+			 (long long)deleted);
 out:
 	map_writer_free(writer);
 	free(s);
@@ -308,11 +313,12 @@ static int scan_lock(struct export *x, int *fd)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
-	*fd = openat(x->config.statedir, SCAN_LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	*fd = openat(x->config.statedir, SCAN_LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+		     0600);
 	if (*fd < 0)
-		return -errno;
+		return errno_neg();
 	if (fcntl(*fd, F_OFD_SETLK, &lock) < 0)
-		return errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
+		return errno == EAGAIN || errno == EACCES ? -EBUSY : errno_neg();
 	return 0;
 }
 
@@ -348,7 +354,7 @@ int scan_run(struct worker *w, export_progress_fn *progress, void *arg)
 	if (!w->reader)
 		return -EOPNOTSUPP;
 	ret = scan_lock(x, &lock);
-	if (ret < 0)
+	if (ret)
 		return ret;
 	overflowed = ring_shared_get(x->ring, RING_OVERFLOWED);
 	ring_shared_set(x->ring, RING_SCANNING, 1);
@@ -360,7 +366,8 @@ int scan_run(struct worker *w, export_progress_fn *progress, void *arg)
 		ret = walk_dir(&k, k.todo[--k.count]);
 		if (ret < 0 && k.count) {
 			k.failures++;
-			log_limited(LOG_LEVEL_WARN, "scan: cannot read a directory of the share: %s",
+			log_limited(LOG_LEVEL_WARN,
+				    "scan: cannot read a directory of the share: %s",
 				    strerror(-ret));
 			ret = 0;
 		}
@@ -372,8 +379,10 @@ int scan_run(struct worker *w, export_progress_fn *progress, void *arg)
 	if (!ret)
 		ret = scan_finish(w, overflowed);
 	if (!ret && k.failures)
-		log_warn("scan: %llu objects of the share could not be looked at; their handles come back "
-			 "when the guest looks them up", (unsigned long long)k.failures);
+		log_warn("scan: %llu objects of the share could not be looked at; their handles "
+			 "come back "
+			 "when the guest looks them up",
+			 (unsigned long long)k.failures);
 	if (progress)
 		progress(arg, k.objects);
 	w->scanning = false;
@@ -409,7 +418,8 @@ static void *scan_main(void *arg)
 		}
 		if (clock_ns() < scan->not_before) {
 			struct timespec until = { .tv_sec = (time_t)(scan->not_before / 1000000000),
-						  .tv_nsec = (long)(scan->not_before % 1000000000) };
+						  .tv_nsec =
+							  (long)(scan->not_before % 1000000000) };
 
 			pthread_cond_timedwait(&scan->changed, &scan->lock, &until);
 			continue;

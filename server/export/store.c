@@ -82,11 +82,11 @@ static int gather_ring(struct worker *w, rowid_t rowid, struct gather *g, uint64
 
 		ret = map_reader_snapshot(w->reader, w->x->ring, SNAPSHOT_MS, force || tries > 0,
 					  &since);
-		if (ret < 0)
+		if (ret)
 			return ret;
 		if (ring_tail(w->x->ring) - since > ring_capacity(w->x->ring) / 2) {
 			ret = map_reader_snapshot(w->reader, w->x->ring, 0, true, &since);
-			if (ret < 0)
+			if (ret)
 				return ret;
 		}
 		g->any = g->gone = false;
@@ -164,7 +164,7 @@ int store_find(struct worker *w, rowid_t rowid, struct found *out)
 	if (!w->reader)
 		return -ENOENT;
 	ret = gather_ring(w, rowid, &g, &position);
-	if (ret < 0)
+	if (ret)
 		return ret;
 
 	if (!g.gone) {
@@ -209,18 +209,19 @@ int store_clash(struct worker *w, const struct identity *id, uint64_t ino, struc
 		return -EEXIST;
 	for (unsigned t = 0; t <= MINT_TWEAK_MAX; t++) {
 		ret = mint_identity(w->mint, id, ino, t, out);
-		if (ret < 0)
+		if (ret)
 			return ret;
 		rowids[t] = out->rowid;
 	}
 	if (!w->writer) {
 		ret = map_writer_new(w->epoch->map, &w->writer);
-		if (ret < 0)
+		if (ret)
 			return ret;
 	}
 	ret = map_clash_add(w->writer, id, rowids, &tweak);
 	if (ret < 0) {
-		log_limited(LOG_LEVEL_ERROR, "map: cannot record a clash of rowids: %s", strerror(-ret));
+		log_limited(LOG_LEVEL_ERROR, "map: cannot record a clash of rowids: %s",
+			    strerror(-ret));
 		return ret;
 	}
 	ring_shared_add(w->x->ring, RING_CLASHES, 1);
@@ -252,7 +253,7 @@ int store_assign(struct worker *w, const struct identity *id, uint64_t ino, stru
 		clash = map_clash_find(w->reader, out->rowid, id, &tweak);
 		if (clash == 1) {
 			ret = mint_identity(w->mint, id, ino, tweak, out);
-			if (ret < 0)
+			if (ret)
 				return ret;
 			ret = store_find(w, out->rowid, found);
 			if (known && ret == 0)
@@ -292,7 +293,8 @@ static void store_overflow(struct worker *w, int why)
 {
 	ring_shared_add(w->x->ring, RING_OVERFLOWED, 1);
 	log_limited(LOG_LEVEL_ERROR,
-		    "map: cannot take in what the guest sees (%s); serving goes on, and the share will be "
+		    "map: cannot take in what the guest sees (%s); serving goes on, and the share "
+		    "will be "
 		    "scanned when there is room; see to the space in %s",
 		    strerror(-why), w->x->config.statepath);
 	scan_want(w->x);

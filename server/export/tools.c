@@ -74,7 +74,7 @@ int export_rebuild(struct export *x, export_progress_fn *progress, void *arg)
 	if (!x->persistent)
 		return -EOPNOTSUPP;
 	ret = worker_new(x, &w);
-	if (ret < 0)
+	if (ret)
 		return ret;
 	/* Another scan may be under way, in this process or in a daemon: ours comes after it. */
 	while ((ret = scan_run(w, progress, arg)) == -EBUSY) {
@@ -114,7 +114,8 @@ int export_inspect_nodeid(struct worker *w, nodeid_t id, struct export_inspectio
 	}
 	ret = store_find(w, mint_rowid(w->mint, id), &found);
 	if (ret == 0) {
-		ret = mint_identity(w->mint, &found.row.identity, found.row.ino, found.row.tweak, &minted);
+		ret = mint_identity(w->mint, &found.row.identity, found.row.ino, found.row.tweak,
+				    &minted);
 		if (!ret && !nodeid_equal(minted.nodeid, id))
 			ret = -EBADMSG;
 	}
@@ -145,7 +146,8 @@ static bool search_row(void *arg, rowid_t rowid, bool authentic, const struct ro
 }
 
 /* A sealed handle holds no inode number, so its row is searched for: a tool may take its time. */
-static int inspect_identity(struct worker *w, const struct identity *id, struct export_inspection *out)
+static int inspect_identity(struct worker *w, const struct identity *id,
+			    struct export_inspection *out)
 {
 	struct search s = { .id = id };
 	uint64_t position;
@@ -157,7 +159,7 @@ static int inspect_identity(struct worker *w, const struct identity *id, struct 
 	ring_wake(w->x->ring);
 	ring_wait_drained(w->x->ring, ring_tail(w->x->ring), 2000);
 	ret = map_reader_snapshot(w->reader, w->x->ring, 0, true, &position);
-	if (ret < 0)
+	if (ret)
 		return ret;
 	shown = map_walk(w->reader, ROWID_NONE, search_row, &s);
 	if (shown < 0)
@@ -177,7 +179,7 @@ int export_inspect_sealed(struct worker *w, const uint8_t *sealed, size_t len,
 		worker_count_forged(w, "a sealed handle that is not authentic");
 		return 0;
 	}
-	if (ret < 0)
+	if (ret)
 		return ret;
 	out->known = true;
 	out->row.identity = id;

@@ -30,12 +30,12 @@ struct object {
 		struct file_handle fh;
 		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
 	} handle;
-	char type;	  /* f d l p s c b */
+	char type; /* f d l p s c b */
 	uint64_t ino;
 	bool has_btime;
 	int64_t btime_sec;
 	uint32_t btime_nsec;
-	int content_len;  /* -1: not recorded */
+	int content_len; /* -1: not recorded */
 	uint8_t content[CONTENT_MAX];
 };
 

@@ -83,7 +83,8 @@ static void nap_ms(long ms)
 	(void)nanosleep(&ts, NULL);
 }
 
-static uint64_t append(struct ring *r, enum record_kind kind, uint64_t rowid, uint64_t n, const char *name)
+static uint64_t append(struct ring *r, enum record_kind kind, uint64_t rowid, uint64_t n,
+		       const char *name)
 {
 	struct record rec = fixture_record(kind, rowid, n, name, false);
 	uint64_t end = 0;
@@ -453,7 +454,9 @@ static void test_a_drain_that_fails_at_any_call_loses_nothing(void **state)
 
 		/* odd numbers run with syncs, even ones without: both must have come to their end */
 		while (misses < 2) {
-			misses = fail_drain(k, (enum fault)(run / 2), n, run & 1, base) ? 0 : misses + 1;
+			misses = fail_drain(k, (enum fault)(run / 2), n, run & 1, base)
+					 ? 0
+					 : misses + 1;
 			base += 100;
 			assert_true(n++ < 500);
 		}

@@ -346,10 +346,12 @@ static void test_a_moved_directory_takes_its_tree_along(void **state)
 	mkdir(path_in(f, "z"), 0755);
 	make_file(f, "a/b/c");
 	deep = look_up_path(f, "a/b/c");
-	assert_int_equal(rename(path_in(f, "a"), path_in(f, "z/moved")), 0); /* by the host, behind us */
+	assert_int_equal(rename(path_in(f, "a"), path_in(f, "z/moved")),
+			 0); /* by the host, behind us */
 	opens(f, deep, host_ino(f, "z/moved/b/c"));
 	stop(f);
-	assert_int_equal(rename(path_in(f, "z/moved/b"), path_in(f, "b2")), 0); /* with no daemon running */
+	assert_int_equal(rename(path_in(f, "z/moved/b"), path_in(f, "b2")),
+			 0); /* with no daemon running */
 	start(f);
 	opens(f, deep, host_ino(f, "b2/c"));
 }
@@ -535,7 +537,8 @@ static void test_revoke_makes_all_but_the_root_stale_at_once(void **state)
 	opens(f, root, host_ino(f, "."));
 	again = look_up_path(f, "a");
 	assert_false(nodeid_equal(e.nodeid, again.nodeid));
-	assert_true(atomic_load(&f->x->complete)); /* no scan is due: nobody has seen a handle before it */
+	assert_true(atomic_load(
+		&f->x->complete)); /* no scan is due: nobody has seen a handle before it */
 	restart(f);
 	assert_true(atomic_load(&f->x->complete));
 	opens(f, again, host_ino(f, "a"));
@@ -734,7 +737,8 @@ static void *busy_main(void *arg)
 			b->bad++;
 			continue;
 		}
-		if (export_lookup(w, root, "a", &e) < 0 || export_lookup_self(w, e.nodeid, &self) < 0)
+		if (export_lookup(w, root, "a", &e) < 0 ||
+		    export_lookup_self(w, e.nodeid, &self) < 0)
 			b->bad++;
 		node_put(w, root);
 	}
@@ -969,7 +973,8 @@ static void test_the_map_has_the_last_name_of_a_race_of_two_daemons(void **state
 		r[1] = (struct renamer){ .x = other, .from = "b", .to = "c" };
 		r[2] = (struct renamer){ .x = other, .from = "c", .to = "a" };
 		for (int i = 0; i < 3; i++)
-			assert_int_equal(pthread_create(&r[i].thread, NULL, renamer_main, &r[i]), 0);
+			assert_int_equal(pthread_create(&r[i].thread, NULL, renamer_main, &r[i]),
+					 0);
 		for (int i = 0; i < 3; i++)
 			pthread_join(r[i].thread, NULL);
 		assert_int_equal(store_find(f->w, mint_rowid(f->w->mint, e.nodeid), &found), 0);

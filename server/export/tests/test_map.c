@@ -252,11 +252,11 @@ static void test_records_applied_twice_lead_to_the_same_rows(void **state)
 
 	for (size_t from = 0; from < ARRAY_LEN(history); from++) {
 		for (size_t i = from; i < ARRAY_LEN(history); i++)
-			(void)apply(k, history[i].kind, history[i].rowid, history[i].n, history[i].name,
-				    history[i].multi);
+			(void)apply(k, history[i].kind, history[i].rowid, history[i].n,
+				    history[i].name, history[i].multi);
 		for (size_t i = from; i < ARRAY_LEN(history); i++)
-			(void)apply(k, history[i].kind, history[i].rowid, history[i].n, history[i].name,
-				    history[i].multi);
+			(void)apply(k, history[i].kind, history[i].rowid, history[i].n,
+				    history[i].name, history[i].multi);
 		assert_string_equal(names(k, 5), "b");
 		assert_string_equal(names(k, 6), "y");
 		assert_string_equal(names(k, 7), "absent");
@@ -312,8 +312,9 @@ static void test_rows_that_were_swapped_or_changed_do_not_open(void **state)
 	assert_int_equal(apply(k, RECORD_SEEN, 6, 3, "b", false), 0);
 	assert_int_equal(apply(k, RECORD_SEEN, 7, 6, "c", true), 0);
 	assert_int_equal(apply(k, RECORD_SEEN, 7, 6, "d", true), 0);
-	meddle(k, "UPDATE node SET sealed=(SELECT sealed FROM node WHERE id=6) WHERE id=5;"
-		  "UPDATE node SET sealed='text' WHERE id=6; UPDATE alias SET sealed=zeroblob(3000)");
+	meddle(k,
+	       "UPDATE node SET sealed=(SELECT sealed FROM node WHERE id=6) WHERE id=5;"
+	       "UPDATE node SET sealed='text' WHERE id=6; UPDATE alias SET sealed=zeroblob(3000)");
 	assert_int_equal(map_get(k->r, (rowid_t){ 5 }, &row), -EBADMSG);
 	assert_int_equal(map_get(k->r, (rowid_t){ 6 }, &row), -EBADMSG);
 	assert_string_equal(names(k, 7), "c");
@@ -617,8 +618,8 @@ static void test_the_wal_is_taken_in_and_does_not_grow_past_its_cap(void **state
 		assert_int_equal(map_begin(k->w), 0);
 		for (uint64_t i = 0; i < 100; i++) {
 			uint64_t n = batch * 100 + i;
-			struct record rec = fixture_record(RECORD_SEEN, n * 0x9e3779b97f4a7c15u | 2, n, "n",
-							   false);
+			struct record rec = fixture_record(RECORD_SEEN, n * 0x9e3779b97f4a7c15u | 2,
+							   n, "n", false);
 
 			assert_true(map_apply(k->w, &rec) >= 0);
 		}

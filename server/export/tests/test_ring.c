@@ -36,8 +36,8 @@ static struct ring *open_ring(const struct fixture *f, size_t size)
 	return r;
 }
 
-static int append(struct ring *r, enum record_kind kind, uint64_t rowid, uint64_t n, const char *name,
-		  uint64_t since)
+static int append(struct ring *r, enum record_kind kind, uint64_t rowid, uint64_t n,
+		  const char *name, uint64_t since)
 {
 	struct record rec = fixture_record(kind, rowid, n, name, false);
 
@@ -340,7 +340,9 @@ static void test_positions_that_cannot_be_are_refused(void **state)
 	struct fixture *f = *state;
 	const struct {
 		uint64_t tail, drained;
-	} cases[] = { { 0, 8 }, { 3, 0 }, { 8, 4 }, { SMALL + 8, 0 }, { UINT64_MAX - 7, UINT64_MAX - 7 } };
+	} cases[] = {
+		{ 0, 8 }, { 3, 0 }, { 8, 4 }, { SMALL + 8, 0 }, { UINT64_MAX - 7, UINT64_MAX - 7 }
+	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct ring *r = open_ring(f, SMALL), *again = NULL;
@@ -397,7 +399,7 @@ static void test_a_damaged_record_is_passed_over_and_the_next_is_found(void **st
 		starts[i] = ring_tail(r);
 		assert_int_equal(append(r, RECORD_SEEN, 2, i + 10, "name", ring_tail(r)), 0);
 	}
-	r->data[starts[1] + 60] ^= 1; /* identity */
+	r->data[starts[1] + 60] ^= 1;	      /* identity */
 	memset(r->data + starts[3], 0xff, 4); /* length */
 	assert_int_equal(ring_next(r, &position, &rec), 1);
 	assert_int_equal(ring_next(r, &position, &rec), -EBADMSG);
@@ -456,12 +458,14 @@ static void test_a_tampered_ring_does_no_harm(void **state)
 				((uint8_t *)r->buckets)[at] = (uint8_t)fixture_random(&seed);
 			}
 			/* links that lead to real records, up and down */
-			r->buckets[fixture_random(&seed) % 64] = fixture_random(&seed) % (ring_tail(r) + 9);
+			r->buckets[fixture_random(&seed) % 64] =
+				fixture_random(&seed) % (ring_tail(r) + 9);
 			if (round % 4 == 3 && what % 16 == 0)
 				r->header->floor = fixture_random(&seed) % (2 * SMALL);
 			if (round % 8 == 7 && what % 64 == 0)
 				r->header->tail = fixture_random(&seed) % (2 * SMALL);
-			(void)append(r, RECORD_SEEN, 2 + what % 8, what % 5, "name", ring_tail(r) / 2);
+			(void)append(r, RECORD_SEEN, 2 + what % 8, what % 5, "name",
+				     ring_tail(r) / 2);
 			(void)append(r, RECORD_SEEN, 2 + what % 8, what % 5, "name", ring_tail(r));
 			(void)ring_find(r, (rowid_t){ 2 + what % 8 }, position, count_one, &shown);
 			for (unsigned j = 0; j < 5; j++)
@@ -524,7 +528,8 @@ static void test_daemons_that_start_at_once_share_one_ring(void **state)
 			if (ring_open(f->dirfd, RING, uuid, 4 * SMALL, &r, NULL))
 				_exit(1);
 			for (unsigned j = 0; j < RECORDS; j++)
-				if (append(r, RECORD_SEEN, 2 + i * RECORDS + j, i, "n", ring_tail(r)))
+				if (append(r, RECORD_SEEN, 2 + i * RECORDS + j, i, "n",
+					   ring_tail(r)))
 					_exit(2);
 			_exit(0);
 		}
@@ -545,7 +550,8 @@ static void die_in_append(const struct fixture *f, enum death how)
 {
 	struct ring *r;
 
-	if (ring_open(f->dirfd, RING, uuid, SMALL, &r, NULL) || pthread_mutex_lock(&r->header->lock))
+	if (ring_open(f->dirfd, RING, uuid, SMALL, &r, NULL) ||
+	    pthread_mutex_lock(&r->header->lock))
 		_exit(1);
 	if (how == DEAD_BEFORE_TAIL) {
 		/* half a record, over what was drained and still readable */
@@ -576,7 +582,8 @@ static void test_a_writer_that_dies_with_the_lock_harms_nobody(void **state)
 		reap(pid, 0);
 		assert_int_equal(ring_find(r, (rowid_t){ 50 + how }, since, collect, &found), 1);
 		/* The heir cannot vouch for what was drained before. */
-		assert_int_equal(ring_find(r, (rowid_t){ 2 }, since - (how ? 8 : 0), collect, &found),
+		assert_int_equal(ring_find(r, (rowid_t){ 2 }, since - (how ? 8 : 0), collect,
+					   &found),
 				 how ? -EAGAIN : 0);
 		assert_int_equal(append(r, RECORD_SEEN, 50 + how, 2, "a", since), -EEXIST);
 		assert_int_equal(append(r, RECORD_SEEN, 60 + how, 2, "a", ring_tail(r)), 0);
@@ -688,7 +695,9 @@ static void test_what_was_appended_before_a_kill_is_there(void **state)
 		while (read(fds[0], &report, sizeof(report)) == (ssize_t)sizeof(report)) {
 			struct found found = { .max = 64 };
 
-			assert_int_equal(ring_find(r, (rowid_t){ report.rowid }, start, collect, &found), 2);
+			assert_int_equal(ring_find(r, (rowid_t){ report.rowid }, start, collect,
+						   &found),
+					 2);
 			assert_true(found.positions[0] < report.end);
 			told++;
 		}

@@ -525,9 +525,11 @@ static int open_root(struct export *x)
 	if (ret)
 		return ret;
 	fd = fcntl(x->root, F_DUPFD_CLOEXEC, 0);
-	ret = fd < 0 ? errno_neg() : cache_give_fd(x->cache, x->root_node, fd);
-	if (ret)
-		return ret;
+	if (fd < 0)
+		return errno_neg();
+	fd = cache_give_fd(x->cache, x->root_node, fd);
+	if (fd < 0)
+		return fd;
 	x->can_open_dir = x->persistent && hostfs_can_open_dir(x->hostfs, x->root_dir);
 	ways_text(x, ways, sizeof(ways));
 	log_info("share: %s is on %s; handles %s; ways to an object: %s", x->config.share,

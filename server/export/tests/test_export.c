@@ -58,7 +58,7 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
-	log_init(LOG_LEVEL_OFF, false);
+	log_init(getenv("LOUD") ? LOG_LEVEL_DEBUG : LOG_LEVEL_OFF, false);
 	strcpy(f->dir, "test-export.XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	snprintf(f->share, sizeof(f->share), "%s/share", f->dir);

@@ -98,15 +98,31 @@ static void held_lost_name(struct worker *w, struct held *h, struct node *parent
 	cache_put(c, n);
 }
 
+/*
+ * Its name now, of which the map is not told yet (NULL: not known). Before the records: whoever changes the name
+ * after them wins, also in the cache.
+ */
+static void held_take_name(struct worker *w, struct held *h, struct node *parent, const char *name)
+{
+	struct node *n = held_node(w, h);
+
+	if (!n)
+		return;
+	cache_clear_name(w->x->cache, n);
+	if (name)
+		cache_set_name(w->x->cache, n, cache_nodeid(parent), name);
+	cache_put(w->x->cache, n);
+}
+
+/* The map knows the name that it took. */
 static void held_has_name(struct worker *w, struct held *h, struct node *parent, const char *name)
 {
 	struct node *n = held_node(w, h);
 
 	if (!n)
 		return;
-	cache_set_name(w->x->cache, n, cache_nodeid(parent), name);
-	cache_set_recorded(w->x->cache, n, true);
-	cache_set_checked(w->x->cache, n, cache_stamp(w->x->cache, parent), &h->looked);
+	cache_settle(w->x->cache, n, cache_nodeid(parent), name, cache_stamp(w->x->cache, parent),
+		     &h->looked);
 	cache_put(w->x->cache, n);
 }
 
@@ -196,6 +212,9 @@ static void renamed(struct worker *w, struct node *from, const char *name, struc
 	n += record_seen(&recs[n], a, to, newname);
 	if (exchange && b->fd >= 0)
 		n += record_seen(&recs[n], b, from, name);
+	held_take_name(w, a, to, newname);
+	if (exchange && b->fd >= 0)
+		held_take_name(w, b, from, name);
 	raced = append(w, recs, n, since) == -EAGAIN;
 	if (raced)
 		append(w, recs, lost, since);
@@ -203,7 +222,12 @@ static void renamed(struct worker *w, struct node *from, const char *name, struc
 	if (b->fd >= 0)
 		held_lost_name(w, b, to, newname, gone);
 	if (raced) {
-		held_lost_name(w, a, from, name, false);
+		/* Whatever we believed that the map knows of it, others may have taken back. */
+		struct node *node = held_node(w, a);
+
+		if (node)
+			cache_clear_name(w->x->cache, node);
+		cache_put(w->x->cache, node);
 		look_again(w, to, newname);
 		look_again(w, from, name); /* it may be back, and its name was taken away above */
 		return;

@@ -32,8 +32,6 @@
 #define FUSERMOUNT "fusermount3"
 #define OPTIONS_MAX 512
 
-extern char **environ;
-
 /* --- what is mounted -------------------------------------------------------------------------- */
 
 struct seen {

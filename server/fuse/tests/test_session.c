@@ -163,6 +163,7 @@ static int lookup_file(struct world *w, struct fuse_entry_out *out)
 {
 	int error = send_request(w, FUSE_LOOKUP, 1, "file", 5);
 
+	memset(out, 0, sizeof(*out));
 	if (!error) {
 		assert_int_equal(w->len, sizeof(*out));
 		memcpy(out, w->data, sizeof(*out));

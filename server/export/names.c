@@ -29,6 +29,7 @@ static int held_open(struct worker *w, struct node *parent, const char *name, st
 	int ret = entry_vantage(w, parent, &id, &at);
 
 	h->fd = -1;
+	h->looked.persistent = h->looked.subvol_root = false; /* until it was looked at */
 	if (ret)
 		return ret;
 	h->fd = openat(at.fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);

@@ -63,7 +63,7 @@ struct mint {
 	EVP_MAC_CTX *bound;   /* PRF of nodes */
 	EVP_MAC_CTX *unbound; /* PRF of what outlives a revoke */
 	EVP_CIPHER_CTX *aes;  /* round function */
-	uint64_t test_mask;   /* 0: no test */
+	uint64_t test_mask;   /* all ones: no test */
 };
 
 /* --- construction --------------------------------------------------------------------------- */
@@ -105,7 +105,7 @@ static EVP_CIPHER_CTX *aes_new(const struct keyring *k)
 	return ctx;
 }
 
-/* The test hook's mask, or 0. Not for a process with more rights than who started it. */
+/* The test hook's mask, or all ones. Not for a process with more rights than who started it. */
 static uint64_t test_mask(void)
 {
 	const char *text = secure_getenv(MINT_TEST_ENV);
@@ -113,15 +113,13 @@ static uint64_t test_mask(void)
 	uint64_t mask;
 
 	if (!text || !*text)
-		return 0;
+		return ROWID_PRF_MASK;
 	mask = strtoull(text, &end, 16) & ROWID_PRF_MASK;
 	if (*end) {
 		log_warn("mint: %s is no hexadecimal number: ignored", MINT_TEST_ENV);
-		return 0;
+		return ROWID_PRF_MASK;
 	}
-	if (mask)
-		log_warn("mint: %s is set: nodeids are made to clash. For tests only.",
-			 MINT_TEST_ENV);
+	log_warn("mint: %s is set: nodeids are made to clash. For tests only.", MINT_TEST_ENV);
 	return mask;
 }
 
@@ -182,7 +180,7 @@ static uint64_t rowid_bits(const struct mint *m, const uint8_t block[BLOCK_LEN],
 {
 	uint64_t bits = get_le64(block) & ROWID_PRF_MASK;
 
-	return tweak == 0 && m->test_mask ? bits & m->test_mask : bits;
+	return tweak == 0 ? bits & m->test_mask : bits;
 }
 
 int mint_identity(struct mint *m, const struct identity *id, uint64_t ino, unsigned tweak,

@@ -49,7 +49,7 @@ int mint_attachment(struct mint *m, const struct identity *parent, const char *n
 int mint_inode(struct mint *m, const struct identity *id, uint64_t *out);
 
 /*
- * Test hook: with mask != 0 the PRF's 40 bits of the rowid are and-ed with it for tweak 0, so that
+ * Test hook: the PRF's 40 bits of the rowid are and-ed with a mask for tweak 0, so that
  * clashes can be had at will. Only acts in a process with HOLDFAST_TEST_PRF_MASK in its environment
  * when the mint is made (hex), never otherwise; logged as a warning.
  */

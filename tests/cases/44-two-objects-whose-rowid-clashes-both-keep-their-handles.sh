@@ -13,6 +13,8 @@ m=${MOUNT[a]}
 for i in 1 2 3 4 5 6 7 8; do echo "object $i" >"$m/f$i"; done
 for i in 1 2 3 4 5 6 7 8; do h[i]=$(handle_of "$m/f$i"); done
 (( $(printf '%s\n' "${h[@]}" | sort -u | wc -l) == 8 )) || fail "two objects, one handle"
+clashes=$("$HOLDFAST" status --json --shared-dir="$SHARE" --state-dir="$STATE" | grep -o '"clashes": *[0-9]*' | grep -o '[0-9]*$' | sort -n | tail -1)
+((${clashes:-0} > 0)) || fail "nothing clashed: the case shows nothing"
 all_right() { for i in "$@"; do expect_opens "${h[i]}" "object $i"; done; }
 all_right 1 2 3 4 5 6 7 8
 drop_caches

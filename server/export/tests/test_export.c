@@ -595,9 +595,14 @@ static void test_a_clash_keeps_both_objects_apart(void **state)
 	a = look_up_path(f, "a");
 	b = look_up_path(f, "b");
 	assert_false(nodeid_equal(a.nodeid, b.nodeid));
+	assert_true(ring_shared_get(f->x->ring, RING_CLASHES) > 0);
 	for (int i = 0; i < 2; i++) {
 		opens(f, a, host_ino(f, "a"));
 		opens(f, b, host_ino(f, "b"));
+		restart(f);
+		/* The map alone knows now that the first rowid is the other's. */
+		assert_true(nodeid_equal(look_up_path(f, "b").nodeid, b.nodeid));
+		assert_true(nodeid_equal(look_up_path(f, "a").nodeid, a.nodeid));
 		restart(f);
 	}
 	root = hold(f, NODEID_ROOT);

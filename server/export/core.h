@@ -29,6 +29,9 @@
 /* A node found in its place is trusted this long (promise 2: at least every second). */
 #define CHECK_NS 900000000ULL
 
+/* Directories reconnected by handle in a second, at most. */
+#define RECONNECTS_MAX 100
+
 /* Components that the resolver climbs before it calls the map a loop. */
 #define DEPTH_MAX 2048
 
@@ -95,7 +98,8 @@ struct export
 	pthread_mutex_t epoch_lock;
 	struct epoch *epoch; /* the present one */
 	struct scan scan;
-	pthread_mutex_t trouble_lock; /* guards `troubles`; innermost */
+	atomic_uint_fast64_t reconnects; /* second of CLOCK_MONOTONIC << 32 | reconnects in it */
+	pthread_mutex_t trouble_lock;	 /* guards `troubles`; innermost */
 	struct trouble troubles[TROUBLES];
 	atomic_bool any_trouble; /* since the export was opened */
 	struct counters count;

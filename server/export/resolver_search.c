@@ -195,6 +195,25 @@ int step_by_cached_fd(struct worker *w, const struct step *s, struct node **out)
 	return ret;
 }
 
+/*
+ * A reconnect takes the kernel time in proportion to the entries of the parent: a guest gets so many in a
+ * second, and is told to try again after that.
+ */
+static bool may_reconnect(struct export *x)
+{
+	uint64_t second = clock_ns() / 1000000000, seen = atomic_load(&x->reconnects);
+	uint64_t next;
+
+	do {
+		uint64_t used = seen >> 32 == (second & UINT32_MAX) ? (seen & UINT32_MAX) : 0;
+
+		if (used >= RECONNECTS_MAX)
+			return false;
+		next = second << 32 | (used + 1);
+	} while (!atomic_compare_exchange_weak(&x->reconnects, &seen, next));
+	return true;
+}
+
 static int step_by_handle(struct worker *w, const struct step *s, struct node **out)
 {
 	struct looked looked;
@@ -205,6 +224,8 @@ static int step_by_handle(struct worker *w, const struct step *s, struct node **
 	if (s->type != DT_DIR || !w->x->can_open_dir || s->identity.place.attachment != 0 ||
 	    hostfs_has_submounts(w->x->hostfs, w->x->root))
 		return -ENOENT;
+	if (!may_reconnect(w->x))
+		return -EAGAIN;
 	fd = hostfs_open_dir(w->x->root_dir, &s->identity);
 	if (fd < 0)
 		return fd;
@@ -275,8 +296,9 @@ int step_search(struct worker *w, const struct step *s, struct way *way, struct 
 		return ret;
 	if (ret == -EXDEV && !w->x->config.moved_out_allow)
 		return -ESTALE;
-	if (step_by_handle(w, s, out) == 0 || step_by_other_names(w, s, way, out) == 0 ||
+	ret = step_by_handle(w, s, out);
+	if (ret == 0 || step_by_other_names(w, s, way, out) == 0 ||
 	    step_by_plain_handle(w, s, out) == 0)
 		return 0;
-	return -ENOENT;
+	return ret == -EAGAIN ? -EAGAIN : -ENOENT;
 }

@@ -356,6 +356,44 @@ static void test_a_moved_directory_takes_its_tree_along(void **state)
 	opens(f, deep, host_ino(f, "b2/c"));
 }
 
+static void test_a_storm_of_moved_directories_is_told_to_try_again(void **state)
+{
+	struct fixture *f = *state;
+	struct entry e[RECONNECTS_MAX + 100];
+	unsigned again = 0;
+	char name[32];
+
+	if (!f->x->can_open_dir)
+		skip();
+	mkdir(path_in(f, "z"), 0755);
+	for (unsigned i = 0; i < ARRAY_LEN(e); i++) {
+		snprintf(name, sizeof(name), "d%u", i);
+		mkdir(path_in(f, name), 0755);
+		e[i] = look_up_path(f, name);
+	}
+	stop(f);
+	for (unsigned i = 0; i < ARRAY_LEN(e); i++) {
+		char to[32];
+
+		snprintf(name, sizeof(name), "d%u", i);
+		snprintf(to, sizeof(to), "z/d%u", i);
+		assert_int_equal(rename(path_in(f, name), path_in(f, to)), 0);
+	}
+	start(f);
+	for (unsigned i = 0; i < ARRAY_LEN(e); i++) {
+		struct entry got;
+		int ret = export_lookup_self(f->w, e[i].nodeid, &got);
+
+		assert_true(ret == 0 || ret == -ENOMEM);
+		again += ret == -ENOMEM;
+	}
+	assert_true(again > 0);
+	for (unsigned i = 0; i < ARRAY_LEN(e); i++) {
+		snprintf(name, sizeof(name), "z/d%u", i);
+		opens(f, e[i], host_ino(f, name));
+	}
+}
+
 static void test_a_file_renamed_by_the_host_is_found_by_a_scan(void **state)
 {
 	struct fixture *f = *state;
@@ -1025,6 +1063,7 @@ int main(void)
 		T(test_an_unlinked_object_lives_until_forget),
 		T(test_renames_by_the_guest_keep_the_handle),
 		T(test_a_moved_directory_takes_its_tree_along),
+		T(test_a_storm_of_moved_directories_is_told_to_try_again),
 		T(test_a_file_renamed_by_the_host_is_found_by_a_scan),
 		T(test_what_is_moved_out_goes_stale),
 		T(test_a_hard_link_outlives_its_first_name),

@@ -29,12 +29,11 @@
 #include "export/export.h"
 #include "fuse/fuse.h"
 #include "fuse/idmap.h"
+#include "fuse/reply.h"
 #include "fuse/xattrmap.h"
 #include "holdfast/exit.h"
 #include "transport/fusedev.h"
 
-#define LONG_TIMEOUT 86400.0 /* seconds, as virtiofsd's for "always" */
-#define AUTO_TIMEOUT 1.0
 #define SIGNAL_END SIGHUP /* wakes our own signal thread at the end */
 #define CONF_FUSE "/etc/fuse.conf"
 
@@ -169,20 +168,6 @@ static int parse_maps(struct serving *v)
 	return parse_ids("translate-gid", c->translate_gid, c->translate_gids, &v->gidmap);
 }
 
-static double cache_timeout(int cache)
-{
-	switch ((enum cache_policy)cache) {
-	case CACHE_NEVER:
-		return 0;
-	case CACHE_AUTO:
-		return AUTO_TIMEOUT;
-	case CACHE_ALWAYS:
-	case CACHE_METADATA:
-		return LONG_TIMEOUT;
-	}
-	return AUTO_TIMEOUT;
-}
-
 /* --- state and mount point ---------------------------------------------------------------------------- */
 
 static int open_state(struct serving *v)
@@ -267,8 +252,8 @@ static int open_server(struct serving *v)
 		.local_mount = true,
 		.max_open = (unsigned)v->limits.files,
 		.max_locks = (unsigned)v->limits.locks,
-		.entry_timeout = cache_timeout(c->cache),
-		.attr_timeout = cache_timeout(c->cache),
+		.entry_timeout = reply_cache_timeout((enum cache_policy)c->cache),
+		.attr_timeout = reply_cache_timeout((enum cache_policy)c->cache),
 	};
 	int err = fuse_server_new(v->export, &config, &v->fuse);
 

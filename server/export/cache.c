@@ -519,29 +519,6 @@ int cache_give_fd(struct cache *c, struct node *n, int fd)
 	return fd;
 }
 
-void cache_close_foreign(struct cache *c, uint64_t mount)
-{
-	for (unsigned i = 0; i < SHARDS; i++) {
-		struct shard *s = &c->shards[i];
-
-		pthread_mutex_lock(&s->lock);
-		for (size_t k = 0; k < s->count; k++) {
-			struct node *n = s->clock[k];
-
-			if (n->fd < 0 || n->mount == mount || fd_pinned(n))
-				continue;
-			if (n->touched) {
-				n->touched = false;
-				continue;
-			}
-			fd_close(n->fd);
-			n->fd = -1;
-			atomic_fetch_sub(&c->fds, 1);
-		}
-		pthread_mutex_unlock(&s->lock);
-	}
-}
-
 /* --- for status -------------------------------------------------------------------------------- */
 
 void cache_stats(struct cache *c, struct cache_stats *out)

@@ -114,9 +114,6 @@ bool cache_fresh(struct cache *c, struct node *n, uint64_t max_age);
 void cache_set_stamp(struct cache *c, struct node *n, uint64_t stamp); /* the mount is the same */
 void cache_clear_checked(struct cache *c, struct node *n); /* look again before it is trusted */
 
-/* Closes descriptors of nodes nobody uses whose mount is not `mount`, so that the host can unmount. */
-void cache_close_foreign(struct cache *c, uint64_t mount);
-
 struct cache_stats {
 	uint64_t nodes, max_nodes, fds, max_fds, pinned;
 };
@@ -129,7 +126,6 @@ rowid_t cache_rowid(const struct node *n);
 unsigned cache_tweak(const struct node *n);
 uint8_t cache_type(const struct node *n); /* DT_* */
 bool cache_persistent(const struct node *n);
-bool cache_anonymous(const struct node *n);
 bool cache_wildcard(const struct node *n);
 bool cache_submount(const struct node *n);
 uint64_t cache_ino(const struct node *n);

@@ -249,11 +249,6 @@ bool cache_persistent(const struct node *n)
 	return n->persistent;
 }
 
-bool cache_anonymous(const struct node *n)
-{
-	return n->anonymous;
-}
-
 bool cache_wildcard(const struct node *n)
 {
 	return n->wildcard;

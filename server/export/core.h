@@ -224,4 +224,9 @@ uint64_t scan_finished(struct export *x);
 /* One scan in the calling thread. */
 int scan_run(struct worker *w, export_progress_fn *progress, void *arg);
 
+/* --- tools.c --- */
+
+/* The ways of the resolver that are open, in words: for the log and for status. */
+void export_ways(const struct export *x, char *out, size_t room);
+
 #endif

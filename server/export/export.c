@@ -500,14 +500,6 @@ static int open_map(struct export *x, struct epoch *e, bool first_run, int *exit
 
 /* --- opening: the root --------------------------------------------------------------------------------------------- */
 
-static void ways_text(const struct export *x, char *out, size_t room)
-{
-	snprintf(out, room, "%s%s%s%s", x->persistent ? "cached, by name" : "none that persists",
-		 x->persistent && x->can_open_dir ? ", directory by handle" : "",
-		 x->config.moved_out_allow && x->persistent ? ", moved out allowed" : "",
-		 x->config.strict && x->persistent ? "; durability strict" : "");
-}
-
 static int open_root(struct export *x)
 {
 	struct node_spec spec = {
@@ -531,10 +523,12 @@ static int open_root(struct export *x)
 	if (fd < 0)
 		return fd;
 	x->can_open_dir = x->persistent && hostfs_can_open_dir(x->hostfs, x->root_dir);
-	ways_text(x, ways, sizeof(ways));
-	log_info("share: %s is on %s; handles %s; ways to an object: %s", x->config.share,
+	export_ways(x, ways, sizeof(ways));
+	log_info("share: %s is on %s; handles %s; ways to an object: %s%s%s", x->config.share,
 		 hostfs_kind_name(x->root_look.kind), x->persistent ? "persist" : "do not persist",
-		 ways);
+		 ways, x->config.moved_out_allow && x->persistent ? ", moved out allowed" : "",
+		 x->config.strict && x->persistent ? "; durability strict" : "");
+
 	return 0;
 }
 

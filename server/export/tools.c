@@ -14,6 +14,12 @@ static uint64_t count_of(const atomic_uint_fast64_t *counter)
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
+void export_ways(const struct export *x, char *out, size_t room)
+{
+	snprintf(out, room, "%s%s", x->persistent ? "cached, by name" : "none that persists",
+		 x->can_open_dir ? ", directory by handle" : "");
+}
+
 static void stats_persistent(struct export *x, struct epoch *e, struct export_stats *out)
 {
 	struct drain_stats d = { 0 };
@@ -42,9 +48,7 @@ void export_stats(struct export *x, struct export_stats *out)
 	out->pinned = cache.pinned;
 	out->persistent = x->persistent;
 	snprintf(out->fs_type, sizeof(out->fs_type), "%s", hostfs_kind_name(x->root_look.kind));
-	snprintf(out->ways, sizeof(out->ways), "%s%s",
-		 x->persistent ? "cached, by name" : "none that persists",
-		 x->can_open_dir ? ", directory by handle" : "");
+	export_ways(x, out->ways, sizeof(out->ways));
 	out->lookups = count_of(&x->count.lookups);
 	out->hits = count_of(&x->count.hits);
 	out->resolved_by_name = count_of(&x->count.by_name);

@@ -165,7 +165,7 @@ int command_inspect(const struct config *c)
 		exit_code = fail(err);
 		goto out;
 	}
-	worker_begin(w);
+	worker_begin(w, true);
 	exit_code = inspect(w, &h);
 	if (fflush(stdout))
 		exit_code = HOLDFAST_EXIT_FAILURE;

@@ -131,6 +131,8 @@ struct worker {
 	struct neighbours neighbours;
 	bool unfit;	    /* it could not follow a new root generation, and answers nothing */
 	bool scanning;	    /* this is the scan's worker: it waits for no scan */
+	bool may_wait;	    /* the request in hand may wait for a scan */
+	bool would_wait;    /* it would have had to */
 	struct step *steps; /* the resolver's */
 	size_t steps_room, steps_used;
 	unsigned resolving; /* depth of resolver calls */
@@ -216,7 +218,8 @@ void scan_want(struct export *x); /* begins one as soon as may be */
 
 /*
  * An object is not where the map says. 0: more scans than `finished` have ended, look once more. After waiting for a
- * while: -EINPROGRESS, one is running; -ENOMEM, the next one is due. -ESTALE: there are no scans.
+ * while: -EINPROGRESS, one is running; -ENOMEM, the next one is due. -ESTALE: there are no scans. A worker that may
+ * not wait gets its answer at once.
  */
 int scan_consult(struct worker *w, uint64_t finished);
 uint64_t scan_finished(struct export *x);

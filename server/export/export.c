@@ -169,6 +169,7 @@ int worker_new(struct export *x, struct worker **out)
 	if (!w)
 		return -ENOMEM;
 	w->x = x;
+	w->may_wait = true;
 	ret = worker_enter(w);
 	if (ret < 0) {
 		worker_free(w);
@@ -187,11 +188,18 @@ void worker_free(struct worker *w)
 	free(w);
 }
 
-void worker_begin(struct worker *w)
+bool worker_would_wait(const struct worker *w)
+{
+	return w->would_wait;
+}
+
+void worker_begin(struct worker *w, bool may_wait)
 {
 	struct export *x = w->x;
 	uint64_t generation;
 
+	w->may_wait = may_wait;
+	w->would_wait = false;
 	if (!x->ring)
 		return;
 	generation = ring_shared_get(x->ring, RING_ROOT_GENERATION);

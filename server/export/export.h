@@ -50,9 +50,11 @@ void worker_free(struct worker *w); /* takes NULL */
 
 /*
  * To be called when a request begins: takes a new root generation over when `revoke` has raised it
- * (every nodeid but the root's is stale from then on). Costs one load.
+ * (every nodeid but the root's is stale from then on). Costs one load. Without `may_wait` nothing waits for
+ * a scan: the answer is -ENOMEM then, and worker_would_wait() tells it from others until the next begin.
  */
-void worker_begin(struct worker *w);
+void worker_begin(struct worker *w, bool may_wait);
+bool worker_would_wait(const struct worker *w);
 
 /* --- nodes -------------------------------------------------------------------------------------- */
 

@@ -432,7 +432,7 @@ static void *scan_main(void *arg)
 		scans = ring_shared_get(x->ring, RING_SCANS);
 		ret = w ? 0 : worker_new(x, &w);
 		if (!ret) {
-			worker_begin(w);
+			worker_begin(w, true);
 			ret = w->unfit ? -ENOMEM : scan_run(w, say_progress, NULL);
 		}
 		/* Another daemon of the export scans: its result is ours. */
@@ -534,7 +534,9 @@ int scan_consult(struct worker *w, uint64_t finished)
 		scan->wanted = true;
 		pthread_cond_broadcast(&scan->changed);
 	}
-	if (scan->waiting < WAITING_MAX) {
+	if (!w->may_wait && scan->finished <= finished) {
+		w->would_wait = true;
+	} else if (scan->waiting < WAITING_MAX) {
 		scan->waiting++;
 		while (!scan->stop && scan->finished <= finished && clock_ns() < end)
 			pthread_cond_timedwait(&scan->changed, &scan->lock, &until);

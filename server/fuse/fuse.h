@@ -44,13 +44,54 @@ struct fuse_config {
 	bool posix_lock;	/* the same for fcntl locks */
 	bool direct_io_allowed; /* --allow-direct-io: O_DIRECT is passed to the host */
 	bool local_mount;	/* the peer is this machine's own kernel, over /dev/fuse */
+	bool no_readdirplus;
+	/*
+	 * FUSE_* flags that are taken where they are offered. The options above must be offered: else INIT is
+	 * refused.
+	 */
+	uint64_t if_offered;
 	unsigned max_open;	/* cap of open files and directories */
 	unsigned max_locks;	/* cap of lock owners' descriptors */
 	double entry_timeout, attr_timeout; /* seconds, from `cache` unless set */
 };
 
-/* What a reply goes out by: all of it in one piece, as libfuse's writev. 0 or -errno. */
-typedef int fuse_reply_fn(void *transport, uint64_t unique, const struct iovec *iov, int count);
+/*
+ * A request as a transport hands it in. `bytes` is private memory, which nobody changes any more. File data may stay
+ * where the guest has it: what a WRITE brings in `payload`, room for what a READ gives in `room`; both may be changed by
+ * the guest at any time, and go to the kernel only.
+ */
+struct fuse_message {
+	const void *bytes; /* header and arguments, without the payload */
+	size_t len;
+	const struct iovec
+		*payload; /* WRITE: the data behind `bytes`, or count 0: it is in `bytes` */
+	unsigned payload_count;
+	size_t payload_len;
+	const struct iovec
+		*room; /* READ: where the data may go, behind the reply's header, or count 0 */
+	unsigned room_count;
+	size_t room_len;
+	bool may_block; /* else FUSE_REQUEST_BLOCKS is a possible answer */
+	void *token;	/* the transport's name for the request */
+};
+
+/* What became of a request. */
+enum fuse_request_result {
+	FUSE_REQUEST_ANSWERED, /* reply() was called */
+	FUSE_REQUEST_SILENT,   /* of a kind that is never answered */
+	FUSE_REQUEST_LATER, /* detach() was called: another thread calls reply(), or has done so already */
+	FUSE_REQUEST_BLOCKS, /* nothing was done: hand it in again where it may block (may_block) */
+};
+
+struct fuse_transport_ops {
+	/*
+	 * The answer of a request: all of it in one piece (header and data), and of a READ `placed` bytes more
+	 * that are in `room` already. Called once for each request. 0 or -errno: it did not arrive.
+	 */
+	int (*reply)(void *token, const struct iovec *iov, int count, size_t placed);
+	/* The request will be answered from another thread: payload and room are not used any more. May be NULL. */
+	void (*detach)(void *token);
+};
 
 struct fuse_server;
 struct fuse_thread;
@@ -74,17 +115,23 @@ void fuse_server_stats(struct fuse_server *s, struct fuse_server_stats *out);
  */
 const char *fuse_server_refused(const struct fuse_server *s);
 
-int fuse_thread_new(struct fuse_server *s, fuse_reply_fn *reply, void *transport,
+int fuse_thread_new(struct fuse_server *s, const struct fuse_transport_ops *ops,
 		    struct fuse_thread **out);
 void fuse_thread_free(struct fuse_thread *t);
 
 /*
- * Serves one request from private memory (the bytes do not change any more): checks, answers. `len` is
- * what was read. Every request but FORGET, BATCH_FORGET and INTERRUPT gets exactly one reply, before or after
- * this returns (blocking locks and fsync may be answered from another thread). Never fails for what a
- * guest sent: the answer is in the reply. -EIO only when not even a header can be made out.
+ * Serves one request: checks, answers. Every request but FORGET, BATCH_FORGET and INTERRUPT gets exactly one reply,
+ * before or after this returns (blocking locks are answered from another thread). Never fails for what a
+ * guest sent: the answer is in the reply. enum fuse_request_result, or -EIO when not even a header can be made out (no
+ * reply then).
  */
-int fuse_thread_request(struct fuse_thread *t, const void *request, size_t len);
+int fuse_thread_request(struct fuse_thread *t, const struct fuse_message *message);
+
+/*
+ * Would the request be better off where it does not hold up others (fsync, syncfs, large copies)? Reads the
+ * header and the arguments of `message` alone; says nothing of whether it is valid.
+ */
+bool fuse_message_is_long(const struct fuse_message *message);
 
 /* Largest request that can come: header, 1 MiB of data, and the arguments. */
 #define FUSE_REQUEST_MAX ((size_t)(1 << 20) + 4096)
@@ -116,8 +163,9 @@ struct fuse_thread {
 	struct worker *worker;
 	struct fuse_session *session;
 	struct fuse_request request;
-	fuse_reply_fn *reply;
-	void *transport;
+	const struct fuse_transport_ops *ops;
+	const struct fuse_message *message; /* in hand */
+	enum fuse_request_result result;    /* of the one in hand */
 	uint8_t *
 		scratch; /* page-aligned, FUSE_REQUEST_MAX: normalized requests; a handler may use io below */
 	uint8_t *
@@ -142,10 +190,22 @@ void fuse_wire_interrupt(struct fuse_thread *t);
 void fuse_wire_syncfs(struct fuse_thread *t);  /* ops_file.c */
 void fuse_wire_tmpfile(struct fuse_thread *t); /* ops_create.c */
 void fuse_wire_statx(struct fuse_thread *t);   /* ops_attr.c */
+void fuse_wire_read(struct fuse_thread *t);    /* ops_data.c */
+void fuse_wire_write(struct fuse_thread *t);   /* ops_data.c */
 
 /* Sends the reply of the request in hand: error is 0 or negative errno, data may be NULL. */
 void fuse_thread_reply(struct fuse_thread *t, uint64_t unique, int error, const void *data,
 		       size_t len);
+/* The reply of a READ whose data is in message->room already. */
+void fuse_thread_reply_placed(struct fuse_thread *t, uint64_t unique, size_t placed);
+
+/*
+ * Takes the request in hand out of this thread's hands; `req` is used up. fuse_later_reply() answers it, once, from
+ * any thread. NULL without memory: `req` is as it was.
+ */
+struct fuse_later;
+struct fuse_later *fuse_thread_detach(fuse_req_t req);
+void fuse_later_reply(struct fuse_later *later, int error); /* 0 or -errno; frees it */
 
 /* What INIT agreed on, and the configuration, for the operations. */
 const struct fuse_config *fuse_server_config(const struct fuse_server *s);

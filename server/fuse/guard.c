@@ -362,6 +362,7 @@ static int take_trail(struct parse *p, const struct rule *rule)
 		return len < 0 ? (int)len : 0;
 	case TRAIL_BYTES:
 	case TRAIL_FORGETS:
+		left += p->outside;
 		if (left % each || left / each != parse_u32(p, rule->size_at))
 			return -EINVAL;
 		p->at = p->args_len;
@@ -416,7 +417,8 @@ static int check_header(struct parse *p, const struct rule *rule, size_t len)
 {
 	size_t ext = (size_t)p->in.total_extlen * sizeof(uint64_t);
 
-	if (p->in.len != len || len > FUSE_REQUEST_MAX)
+	if (len > FUSE_REQUEST_MAX || p->outside > FUSE_REQUEST_MAX - len ||
+	    p->in.len != len + p->outside || (p->outside && p->in.opcode != FUSE_WRITE))
 		return -EINVAL;
 	if (!rule || rule->flags & UNUSED)
 		return -ENOSYS;
@@ -461,11 +463,11 @@ static void settle(struct parse *p, const uint8_t *bytes, uint8_t *scratch)
 	p->out->in = in;
 }
 
-void guard_check(const struct guard_terms *terms, const void *bytes, size_t len, uint8_t *scratch,
-		 struct guard_result *out)
+void guard_check(const struct guard_terms *terms, const void *bytes, size_t len, size_t outside,
+		 uint8_t *scratch, struct guard_result *out)
 {
 	const struct rule *rule;
-	struct parse p = { .terms = terms, .out = &out->request };
+	struct parse p = { .terms = terms, .outside = outside, .out = &out->request };
 	int error;
 
 	*out = (struct guard_result){ .answered = true };

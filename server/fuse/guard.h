@@ -51,9 +51,10 @@ struct guard_result {
  *   - `bytes` is not 8-aligned
  * Errors: EINVAL; ENOSYS (unknown or unused opcode); ENAMETOOLONG; E2BIG (SETXATTR); ESTALE (nodeid
  * 0). Extensions' pointers in `request` lie in `bytes`. Nothing behind bytes + len is ever read.
+ * `outside`: bytes of the request that follow elsewhere, unseen; only a WRITE's data may (EINVAL).
  */
-void guard_check(const struct guard_terms *terms, const void *bytes, size_t len, uint8_t *scratch,
-		 struct guard_result *out);
+void guard_check(const struct guard_terms *terms, const void *bytes, size_t len, size_t outside,
+		 uint8_t *scratch, struct guard_result *out);
 
 /* "LOOKUP", ...; "opcode" for one that the table does not have. */
 const char *guard_opcode_name(uint32_t opcode);

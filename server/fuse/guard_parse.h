@@ -14,6 +14,7 @@ struct parse {
 	struct fuse_in_header in; /* a copy */
 	const uint8_t *args;	  /* behind the header */
 	size_t args_len;	  /* without extensions */
+	size_t outside;		  /* bytes of a WRITE's data that follow elsewhere */
 	const uint8_t *ext;
 	size_t ext_len;
 	size_t fixed; /* bytes of the argument struct in this request */

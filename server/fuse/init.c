@@ -59,7 +59,7 @@ static uint64_t wanted(const struct fuse_config *config)
 	uint64_t flags = wanted_always;
 
 	/* Entries that expire at once make READDIRPLUS work for nothing. */
-	if (config->cache != CACHE_NEVER)
+	if (config->cache != CACHE_NEVER && !config->no_readdirplus)
 		flags |= FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO;
 	/* Files that are not cached can be mapped nevertheless. */
 	if (config->cache == CACHE_NEVER || config->cache == CACHE_METADATA)
@@ -71,7 +71,7 @@ static uint64_t wanted(const struct fuse_config *config)
 	/* A label is set as an xattr: without those it would be dropped in silence. */
 	if (config->xattr)
 		flags |= FUSE_SECURITY_CTX;
-	return flags;
+	return flags | config->if_offered;
 }
 
 /* Adds what the options ask for; -EOPNOTSUPP when it is not offered. */

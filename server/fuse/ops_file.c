@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * ops_file.c - open files: OPEN, READ, WRITE and the rest up to RELEASE.
- *
- * Data goes by the descriptor of the fh, without a look at the node: what is open stays usable after it
- * was unlinked or renamed. Opening is done as the daemon, the guest's kernel has judged; only regular files
+ * ops_file.c - open files: OPEN, COPY_FILE_RANGE, FALLOCATE and the rest up to RELEASE; READ and WRITE are in
+ * ops_data.c. Opening is done as the daemon, the guest's kernel has judged; only regular files
  * are opened, whatever the guest takes an object for.
  *
  * Called by libfuse, and fuse_wire_syncfs() by the session, in the thread of the request.
@@ -19,10 +17,6 @@
 #include "fuse/creds.h"
 #include "fuse/ops.h"
 #include "fuse/reply.h"
-
-#ifndef RWF_NOAPPEND
-#define RWF_NOAPPEND 0x20 /* Linux 6.9 */
-#endif
 
 /* All else that a guest may ask for is the business of its own kernel. */
 #define GUEST_FLAGS (O_ACCMODE | O_APPEND | O_TRUNC | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME)
@@ -191,170 +185,7 @@ void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	release(req, ino, fi, FILE_DIRECTORY);
 }
 
-/* ---- data ------------------------------------------------------------------------------------------ */
-
-/* Reads until `size` or the end of the file; what was read before an error counts. */
-static ssize_t read_all(int fd, uint8_t *buf, size_t size, off_t off)
-{
-	size_t done = 0;
-
-	while (done < size) {
-		ssize_t n = pread(fd, buf + done, size - done, off + (off_t)done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && done == 0)
-			return -errno;
-		if (n <= 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
-}
-
-static ssize_t write_all(int fd, const uint8_t *buf, size_t size, off_t off, int rwf)
-{
-	size_t done = 0;
-
-	while (done < size) {
-		const uint8_t *at = buf + done;
-		const struct iovec iov = { .iov_base = (void *)(uintptr_t)at,
-					   .iov_len = size - done };
-		ssize_t n = pwritev2(fd, &iov, 1, off + (off_t)done, rwf);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && done == 0)
-			return -errno;
-		if (n <= 0)
-			break;
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
-}
-
-/* Is [off, off + size) a range of a file at all? */
-static bool range_valid(off_t off, size_t size)
-{
-	return off >= 0 && size <= FUSE_REQUEST_MAX && off <= INT64_MAX - (off_t)size;
-}
-
-/*
- * How a file was opened is not how each read and write of it is meant: F_SETFL changes O_APPEND and O_DIRECT, and
- * pages that the guest's kernel writes back belong where they are, by whatever descriptor they go out. So the flags
- * that come with the request decide.
- */
-static bool direct_for_nothing(const struct open_file *file, const struct fuse_file_info *fi)
-{
-	return file->flags & O_DIRECT && (fi->writepage || !(fi->flags & O_DIRECT));
-}
-
-/* RWF_* for a descriptor that was opened with `opened`. */
-static int write_flags(const struct fuse_thread *t, int opened, const struct fuse_file_info *fi)
-{
-	bool append = fi->flags & O_APPEND && !fi->writepage && !agreed(t, FUSE_WRITEBACK_CACHE);
-	int rwf = 0;
-
-	if (append != ((opened & O_APPEND) != 0))
-		rwf |= append ? RWF_APPEND : RWF_NOAPPEND;
-	if (fi->flags & O_DSYNC && !(opened & O_DSYNC) && !fi->writepage)
-		rwf |= (fi->flags & O_SYNC) == O_SYNC ? RWF_SYNC : RWF_DSYNC;
-	return rwf;
-}
-
-static ssize_t read_meant(const struct held *held, const struct fuse_file_info *fi, uint8_t *buf,
-			  size_t size, off_t off)
-{
-	ssize_t n = read_all(held->file->fd, buf, size, off);
-	CLEANUP_FD int own = -1;
-
-	/* A part of a block, where only whole ones go. */
-	if (n != -EINVAL || !direct_for_nothing(held->file, fi))
-		return n;
-	own = node_open(held->t->worker, held->file->node, O_RDONLY);
-	return own < 0 ? own : read_all(own, buf, size, off);
-}
-
-static ssize_t write_meant(const struct held *held, const struct fuse_file_info *fi,
-			   const uint8_t *buf, size_t size, off_t off)
-{
-	const struct open_file *file = held->file;
-	int rwf = write_flags(held->t, file->flags, fi);
-	ssize_t n = write_all(file->fd, buf, size, off, rwf);
-	CLEANUP_FD int own = -1;
-
-	/* A kernel without RWF_NOAPPEND, or a part of a block. */
-	if (!(n == -EOPNOTSUPP && rwf & RWF_NOAPPEND) &&
-	    !(n == -EINVAL && direct_for_nothing(file, fi)))
-		return n;
-	own = node_open(held->t->worker, file->node, O_WRONLY);
-	return own < 0 ? own : write_all(own, buf, size, off, write_flags(held->t, O_WRONLY, fi));
-}
-
-/* Bytes in t->io, or -errno. */
-static ssize_t do_read(struct fuse_thread *t, uint64_t nodeid, const struct fuse_file_info *fi,
-		       size_t size, off_t off)
-{
-	CLEANUP_HELD struct held held = { .t = t };
-	int error = held_file(t, nodeid, fi->fh, FILE_REGULAR, &held);
-
-	if (error)
-		return error;
-	if (!range_valid(off, size))
-		return -EINVAL;
-	return read_meant(&held, fi, t->io, size, off);
-}
-
-void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
-{
-	struct fuse_thread *t = fuse_thread_of(req);
-	ssize_t n = do_read(t, ino, fi, size, off);
-
-	if (n < 0)
-		reply_result(req, (int)n);
-	else
-		(void)fuse_reply_buf(req, (const char *)t->io, (size_t)n);
-}
-
-static ssize_t do_write(struct fuse_thread *t, uint64_t nodeid, const struct fuse_file_info *fi,
-			const void *buf, size_t size, off_t off)
-{
-	CLEANUP_HELD struct held held = { .t = t };
-	struct killpriv saved;
-	ssize_t n;
-	int error = check_writable(t);
-
-	if (!error)
-		error = held_file(t, nodeid, fi->fh, FILE_REGULAR, &held);
-	if (error)
-		return error;
-	if (!range_valid(off, size))
-		return -EINVAL;
-	if (held.file->flags & O_DIRECT) {
-		/* Wants aligned memory, which a request behind its header is not. */
-		memcpy(t->io, buf, size);
-		buf = t->io;
-	}
-	error = killpriv_enter(t->request.kill_suidgid, &saved);
-	if (error)
-		return error;
-	n = write_meant(&held, fi, buf, size, off);
-	killpriv_leave(&saved);
-	if (n > 0)
-		xattr_drop_capability(t, held.file->fd);
-	return n;
-}
-
-void op_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off,
-	      struct fuse_file_info *fi)
-{
-	ssize_t n = do_write(fuse_thread_of(req), ino, fi, buf, size, off);
-
-	if (n < 0)
-		reply_result(req, (int)n);
-	else
-		(void)fuse_reply_write(req, (size_t)n);
-}
+/* ---- copies and space -------------------------------------------------------------------------------- */
 
 /*
  * Requests that write without a flag for it: with FUSE_HANDLE_KILLPRIV_V2 the guest's kernel leaves setuid and setgid to

@@ -2,8 +2,8 @@
 /*
  * ops_lock.c - GETLK, SETLK, SETLKW, for POSIX, OFD and flock() locks.
  *
- * Each needs a valid fh. A request that has to wait is answered by a thread of the lock table, with
- * libfuse's request, which outlives the handler; the session stops those threads before it goes.
+ * Each needs a valid fh. A request that has to wait is taken out of its thread's hands and answered by a thread of
+ * the lock table; the session stops those threads before it goes.
  *
  * Called by libfuse in the thread of the request.
  */
@@ -32,9 +32,29 @@ static int open_for_locking(void *arg)
 }
 
 /* Answers a request that waited, in the lock table's thread. */
-static void answer(void *req, int error)
+static void answer(void *later, int error)
 {
-	reply_result(req, error);
+	fuse_later_reply(later, error);
+}
+
+/* Lets another thread wait for the lock and answer. The lock is taken over if it is 0: `req` is used up then. */
+static int wait_elsewhere(fuse_req_t req, struct lock *lock, const struct lock_op *op)
+{
+	struct fuse_thread *t = fuse_thread_of(req);
+	struct lock_wait wait = {
+		.lock = lock, .op = *op, .unique = t->request.in->unique, .group = t, .done = answer
+	};
+	int error;
+
+	wait.arg = fuse_thread_detach(req);
+	if (!wait.arg)
+		return -ENOMEM;
+	error = lock_wait_start(fuse_server_locks(t->server), &wait);
+	if (error) {
+		lock_put(fuse_server_locks(t->server), lock);
+		fuse_later_reply(wait.arg, error);
+	}
+	return 0;
 }
 
 /* Does `op`; *waits: the answer will come from another thread. */
@@ -56,12 +76,7 @@ static int do_lock(fuse_req_t req, uint64_t nodeid, const struct fuse_file_info 
 		return error; /* nothing to unlock is no error */
 	error = lock_try(lock, op);
 	if (error == -EAGAIN && wait) {
-		error = lock_wait_start(table, &(struct lock_wait){ .lock = lock,
-								    .op = *op,
-								    .unique = t->request.in->unique,
-								    .group = t,
-								    .done = answer,
-								    .arg = req });
+		error = wait_elsewhere(req, lock, op);
 		*waits = error == 0;
 	}
 	if (!*waits)

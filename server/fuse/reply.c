@@ -98,8 +98,7 @@ void reply_fill_entry(const struct fuse_thread *t, const struct entry *entry,
 	timeout_split(config->entry_timeout, &out->entry_valid, &out->entry_valid_nsec);
 	timeout_split(config->attr_timeout, &out->attr_valid, &out->attr_valid_nsec);
 	reply_fill_attr(t, &entry->stx, &out->attr);
-	if (entry->submount && config->announce_submounts &&
-	    fuse_server_flags(t->server) & FUSE_SUBMOUNTS)
+	if (entry->submount && fuse_server_flags(t->server) & FUSE_SUBMOUNTS)
 		out->attr.flags |= FUSE_ATTR_SUBMOUNT;
 }
 

@@ -74,7 +74,7 @@ static void drop_session(struct fuse_server *s, enum server_state state)
 	atomic_store(&s->state, state);
 	atomic_store(&s->flags, 0);
 	atomic_store(&s->minor, FUSE_KERNEL_MINOR_VERSION);
-	worker_begin(s->worker);
+	worker_begin(s->worker, true);
 	lock_table_clear(s->locks);
 	file_table_clear(s->worker, s->files);
 }

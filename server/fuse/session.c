@@ -29,6 +29,23 @@
 /* --- replies ---------------------------------------------------------------------------------- */
 
 /*
+ * Sends the answer of the request in hand. One that failed only because it may not wait here is not answered at all: it
+ * comes again where it may.
+ */
+static int send(struct fuse_thread *t, const struct iovec *iov, int count, size_t placed)
+{
+	struct fuse_out_header out;
+
+	memcpy(&out, iov[0].iov_base, sizeof(out));
+	if (out.error == -ENOMEM && !t->message->may_block && worker_would_wait(t->worker)) {
+		t->result = FUSE_REQUEST_BLOCKS;
+		return 0;
+	}
+	t->result = FUSE_REQUEST_ANSWERED;
+	return t->ops->reply(t->message->token, iov, count, placed);
+}
+
+/*
  * libfuse's writev. A failure is ENOENT to it (the request was interrupted): it says nothing then,
  * and the operation learns that its reply did not arrive.
  */
@@ -36,17 +53,15 @@ static ssize_t reply_from_libfuse(int fd, struct iovec *iov, int count, void *us
 {
 	struct fuse_thread *t = userdata;
 	struct fuse_out_header out;
-	int error;
 
 	(void)fd;
 	if (!t->session_ready)
 		return 0; /* the answer to our own INIT */
-	memcpy(&out, iov[0].iov_base, sizeof(out));
-	error = t->reply(t->transport, out.unique, iov, count);
-	if (error) {
+	if (send(t, iov, count, 0)) {
 		errno = ENOENT;
 		return -1;
 	}
+	memcpy(&out, iov[0].iov_base, sizeof(out));
 	return (ssize_t)out.len;
 }
 
@@ -73,9 +88,56 @@ void fuse_thread_reply(struct fuse_thread *t, uint64_t unique, int error, const 
 		out.len += (uint32_t)len;
 		count = 2;
 	}
-	error = t->reply(t->transport, unique, iov, count);
+	error = send(t, iov, count, 0);
 	if (error)
 		log_debug("fuse: a reply could not be sent: %s", strerror(-error));
+}
+
+void fuse_thread_reply_placed(struct fuse_thread *t, uint64_t unique, size_t placed)
+{
+	struct fuse_out_header out = { .len = (uint32_t)(sizeof(out) + placed), .unique = unique };
+	struct iovec iov = { .iov_base = &out, .iov_len = sizeof(out) };
+
+	if (send(t, &iov, 1, placed))
+		log_debug("fuse: a reply could not be sent");
+}
+
+/* --- answers from other threads --------------------------------------------------------------- */
+
+struct fuse_later {
+	const struct fuse_transport_ops *ops;
+	void *token;
+	uint64_t unique;
+};
+
+struct fuse_later *fuse_thread_detach(fuse_req_t req)
+{
+	struct fuse_thread *t = fuse_thread_of(req);
+	struct fuse_later *later = malloc(sizeof(*later));
+
+	if (!later)
+		return NULL;
+	*later = (struct fuse_later){ .ops = t->ops,
+				      .token = t->message->token,
+				      .unique = t->request.in->unique };
+	if (t->ops->detach)
+		t->ops->detach(later->token);
+	t->result = FUSE_REQUEST_LATER;
+	fuse_reply_none(req);
+	return later;
+}
+
+void fuse_later_reply(struct fuse_later *later, int error)
+{
+	struct fuse_out_header out = { .len = sizeof(out),
+				       .error = error,
+				       .unique = later->unique };
+	struct iovec iov = { .iov_base = &out, .iov_len = sizeof(out) };
+
+	error = later->ops->reply(later->token, &iov, 1, 0);
+	if (error)
+		log_debug("fuse: a late reply could not be sent: %s", strerror(-error));
+	free(later);
 }
 
 /* --- the thread ------------------------------------------------------------------------------- */
@@ -129,7 +191,7 @@ static int new_session(struct fuse_thread *t)
 	return begin_libfuse(t);
 }
 
-int fuse_thread_new(struct fuse_server *s, fuse_reply_fn *reply, void *transport,
+int fuse_thread_new(struct fuse_server *s, const struct fuse_transport_ops *ops,
 		    struct fuse_thread **out)
 {
 	struct fuse_thread *t = calloc(1, sizeof(*t));
@@ -138,8 +200,7 @@ int fuse_thread_new(struct fuse_server *s, fuse_reply_fn *reply, void *transport
 	if (!t)
 		return error;
 	t->server = s;
-	t->reply = reply;
-	t->transport = transport;
+	t->ops = ops;
 	t->scratch = aligned_alloc(IO_ALIGN, FUSE_REQUEST_MAX);
 	t->io = aligned_alloc(IO_ALIGN, FUSE_REQUEST_MAX);
 	if (!t->scratch || !t->io)
@@ -208,40 +269,81 @@ static void dispatch(struct fuse_thread *t)
 	case FUSE_OP_STATX:
 		fuse_wire_statx(t);
 		break;
+	case FUSE_READ:
+		fuse_wire_read(t);
+		break;
+	case FUSE_WRITE:
+		fuse_wire_write(t);
+		break;
 	default:
 		fuse_session_process_buf(t->session, &buf);
 		break;
 	}
 }
 
-int fuse_thread_request(struct fuse_thread *t, const void *request, size_t len)
+/* What passed the guard is carried out; what did not is refused, or dropped. */
+static void judge(struct fuse_thread *t, struct guard_result *verdict)
 {
 	struct fuse_server *s = t->server;
-	bool live = server_live(s);
-	struct guard_terms terms = server_terms(s);
-	struct guard_result result;
 
-	if (len < sizeof(struct fuse_in_header))
-		return -EIO;
-	atomic_fetch_add_explicit(&s->requests, 1, memory_order_relaxed);
-	guard_check(&terms, request, len, t->scratch, &result);
-	if (result.verdict == GUARD_PASS && !live && result.opcode != FUSE_INIT) {
-		result.verdict = result.answered ? GUARD_REFUSE : GUARD_DROP;
-		result.error = -EIO;
+	if (verdict->verdict == GUARD_PASS && !server_live(s) && verdict->opcode != FUSE_INIT) {
+		verdict->verdict = verdict->answered ? GUARD_REFUSE : GUARD_DROP;
+		verdict->error = -EIO;
 	}
-	if (result.verdict != GUARD_PASS) {
+	if (verdict->verdict != GUARD_PASS) {
 		atomic_fetch_add_explicit(&s->refused, 1, memory_order_relaxed);
 		log_limited(LOG_LEVEL_DEBUG, "fuse: %s %u of %zu bytes refused: %s",
-			    guard_opcode_name(result.opcode), result.opcode, len,
-			    result.error ? strerror(-result.error) : "malformed");
-		if (result.verdict == GUARD_REFUSE)
-			fuse_thread_reply(t, result.unique, result.error, NULL, 0);
-		return 0;
+			    guard_opcode_name(verdict->opcode), verdict->opcode, t->message->len,
+			    verdict->error ? strerror(-verdict->error) : "malformed");
+		if (verdict->verdict == GUARD_REFUSE)
+			fuse_thread_reply(t, verdict->unique, verdict->error, NULL, 0);
+		return;
 	}
-
-	worker_begin(t->worker);
-	t->request = result.request;
+	t->request = verdict->request;
 	dispatch(t);
 	t->request = (struct fuse_request){ 0 };
-	return 0;
+}
+
+int fuse_thread_request(struct fuse_thread *t, const struct fuse_message *message)
+{
+	struct guard_terms terms = server_terms(t->server);
+	struct guard_result verdict;
+
+	if (message->len < sizeof(struct fuse_in_header))
+		return -EIO;
+	atomic_fetch_add_explicit(&t->server->requests, 1, memory_order_relaxed);
+	t->message = message;
+	t->result = FUSE_REQUEST_SILENT;
+	worker_begin(t->worker, message->may_block);
+	guard_check(&terms, message->bytes, message->len, message->payload_len, t->scratch,
+		    &verdict);
+	judge(t, &verdict);
+	t->message = NULL;
+	return (int)t->result;
+}
+
+/* From here on a copy takes as long as many other requests. */
+#define LONG_DATA ((size_t)256 << 10)
+
+bool fuse_message_is_long(const struct fuse_message *message)
+{
+	struct fuse_in_header in;
+
+	if (message->len < sizeof(in))
+		return false;
+	memcpy(&in, message->bytes, sizeof(in));
+	switch (in.opcode) {
+	case FUSE_FSYNC:
+	case FUSE_FSYNCDIR:
+	case FUSE_SYNCFS:
+	case FUSE_FALLOCATE:
+	case FUSE_COPY_FILE_RANGE:
+		return true;
+	case FUSE_WRITE:
+		return message->payload_len >= LONG_DATA;
+	case FUSE_READ:
+		return message->room_len >= LONG_DATA;
+	default:
+		return false;
+	}
 }

@@ -59,13 +59,15 @@ struct fusedev {
 /*
  * The transport's reply: one write. ENOENT: the request was interrupted and nobody waits any more.
  */
-static int send_reply(void *transport, uint64_t unique, const struct iovec *iov, int count)
+static int send_reply(void *token, const struct iovec *iov, int count, size_t placed)
 {
-	const struct fusedev_thread *t = transport;
+	const struct fusedev_thread *t = token;
 
-	(void)unique;
+	(void)placed; /* there is no room but ours */
 	return writev(t->fd, iov, count) < 0 ? -errno : 0;
 }
+
+static const struct fuse_transport_ops fusedev_ops = { .reply = send_reply };
 
 /* Reads one request: its length, 0 to try again, or -errno at the end (-ENODEV is the good one). */
 static ssize_t read_request(struct fusedev_thread *t)
@@ -95,12 +97,14 @@ static void *serve(void *arg)
 {
 	struct fusedev_thread *t = arg;
 	struct fusedev *dev = t->dev;
+	struct fuse_message message = { .bytes = t->buffer, .may_block = true, .token = t };
 	ssize_t len;
 
 	while ((len = read_request(t)) >= 0) {
 		if (len == 0)
 			continue;
-		if (fuse_thread_request(t->fuse, t->buffer, (size_t)len) < 0)
+		message.len = (size_t)len;
+		if (fuse_thread_request(t->fuse, &message) < 0)
 			log_limited(LOG_LEVEL_WARN, "fuse: a request of %zd bytes has no header",
 				    len);
 		if (fuse_server_refused(dev->server)) {
@@ -146,7 +150,7 @@ static int start_thread(struct fusedev *dev, struct fusedev_thread *t)
 	t->buffer = aligned_alloc(BUFFER_ALIGN, FUSE_REQUEST_MAX);
 	if (!t->buffer)
 		return -ENOMEM;
-	error = fuse_thread_new(dev->server, send_reply, t, &t->fuse);
+	error = fuse_thread_new(dev->server, &fusedev_ops, &t->fuse);
 	if (error)
 		return error;
 	sigfillset(&all);

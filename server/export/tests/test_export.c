@@ -570,7 +570,7 @@ static void test_revoke_makes_all_but_the_root_stale_at_once(void **state)
 	ring_shared_set(f->x->ring, RING_ROOT_GENERATION, keyring_root_generation(raised));
 	keyring_free(k);
 	keyring_free(raised);
-	worker_begin(f->w);
+	worker_begin(f->w, true);
 	assert_int_equal(decode(f, e, &ino), -ESTALE);
 	opens(f, root, host_ino(f, "."));
 	again = look_up_path(f, "a");
@@ -775,7 +775,7 @@ static void *busy_main(void *arg)
 		struct entry e, self;
 		struct node *root;
 
-		worker_begin(w);
+		worker_begin(w, true);
 		if (node_get(w, NODEID_ROOT, &root) < 0) {
 			b->bad++;
 			continue;
@@ -816,7 +816,7 @@ static void test_many_workers_follow_a_revoke(void **state)
 		assert_in_range(busy[i].bad, 0, 5);
 		worker_free(busy[i].f.w);
 	}
-	worker_begin(f->w);
+	worker_begin(f->w, true);
 	assert_int_equal(decode(f, e, &ino), -ESTALE);
 	opens(f, look_up_path(f, "a"), host_ino(f, "a"));
 }
@@ -834,11 +834,11 @@ static void test_a_worker_that_cannot_follow_a_revoke_answers_nothing(void **sta
 	snprintf(away, sizeof(away), "%s/away", f->state);
 	raise_key(f, true);
 	assert_int_equal(rename(key, away), 0);
-	worker_begin(f->w);
+	worker_begin(f->w, true);
 	assert_int_equal(node_get(f->w, e.nodeid, &n), -ENOMEM);
 	assert_int_equal(export_lookup(f->w, root, "a", &e), -ENOMEM);
 	assert_int_equal(rename(away, key), 0);
-	worker_begin(f->w);
+	worker_begin(f->w, true);
 	assert_int_equal(node_get(f->w, e.nodeid, &n), -ESTALE);
 	node_put(f->w, root);
 	opens(f, look_up_path(f, "a"), host_ino(f, "a"));

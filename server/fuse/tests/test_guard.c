@@ -137,7 +137,7 @@ static struct guard_result judge_as(const struct guard_terms *terms, struct requ
 	in.len = says;
 	set_header(&r, &in);
 	memcpy(edge - len, r.bytes, len);
-	guard_check(terms, edge - len, len, scratch, &result);
+	guard_check(terms, edge - len, len, 0, scratch, &result);
 	if (result.verdict == GUARD_PASS) {
 		assert_non_null(result.request.in);
 		assert_int_equal((uintptr_t)result.request.in % 8, 0);
@@ -884,7 +884,7 @@ static void test_an_aligned_request_is_passed_where_it_lies(void **state)
 	(void)state;
 	in.len = (uint32_t)r.len;
 	set_header(&r, &in);
-	guard_check(&today, r.bytes, r.len, scratch, &result);
+	guard_check(&today, r.bytes, r.len, 0, scratch, &result);
 	assert_int_equal(result.verdict, GUARD_PASS);
 	assert_ptr_equal(result.request.in, r.bytes);
 }

@@ -35,15 +35,15 @@ struct world {
 	uint8_t data[8192];
 };
 
-static int take_reply(void *transport, uint64_t unique, const struct iovec *iov, int count)
+static int take_reply(void *token, const struct iovec *iov, int count, size_t placed)
 {
-	struct world *w = transport;
+	struct world *w = token;
 	struct fuse_out_header out;
 	size_t total = 0;
 
 	assert_int_equal(iov[0].iov_len, sizeof(out));
 	memcpy(&out, iov[0].iov_base, sizeof(out));
-	assert_true(out.unique == w->unique && unique == w->unique);
+	assert_true(out.unique == w->unique && placed == 0);
 	w->replies++;
 	w->error = out.error;
 	w->len = 0;
@@ -57,6 +57,8 @@ static int take_reply(void *transport, uint64_t unique, const struct iovec *iov,
 	}
 	return 0;
 }
+
+static const struct fuse_transport_ops ops = { .reply = take_reply };
 
 static int world_new(void **state, const struct fuse_config *config)
 {
@@ -81,7 +83,7 @@ static int world_new(void **state, const struct fuse_config *config)
 	export.share = w->share;
 	assert_int_equal(export_open(&export, &w->export, &exit_code), 0);
 	assert_int_equal(fuse_server_new(w->export, config, &w->server), 0);
-	assert_int_equal(fuse_thread_new(w->server, take_reply, w, &w->thread), 0);
+	assert_int_equal(fuse_thread_new(w->server, &ops, &w->thread), 0);
 	*state = w;
 	return 0;
 }
@@ -129,13 +131,17 @@ static int send_request(struct world *w, uint32_t opcode, uint64_t nodeid, const
 				     .nodeid = nodeid,
 				     .uid = geteuid(),
 				     .gid = getegid() };
+	struct fuse_message message = { .bytes = room, .may_block = true, .token = w };
+	int result;
 
 	assert_true(sizeof(in) + len <= sizeof(room));
 	in.unique = w->unique += 2;
 	memcpy(room, &in, sizeof(in));
 	memcpy((uint8_t *)room + sizeof(in), args, len);
 	w->replies = 0;
-	assert_int_equal(fuse_thread_request(w->thread, room, sizeof(in) + len), 0);
+	message.len = sizeof(in) + len;
+	result = fuse_thread_request(w->thread, &message);
+	assert_int_equal(result, w->replies ? FUSE_REQUEST_ANSWERED : FUSE_REQUEST_SILENT);
 	assert_true(w->replies <= 1);
 	return w->replies ? w->error : 1;
 }
@@ -332,6 +338,7 @@ static void test_malformed_requests_are_answered_and_counted(void **state)
 	struct world *w = *state;
 	struct fuse_server_stats stats;
 	uint8_t bytes[39] = { 0 };
+	struct fuse_message message = { .bytes = bytes, .len = sizeof(bytes), .token = w };
 
 	assert_int_equal(send_init(w, 7, 38, OFFERED), 0);
 	assert_int_equal(send_request(w, FUSE_GETATTR, 1, "short", 5), -EINVAL);
@@ -339,7 +346,7 @@ static void test_malformed_requests_are_answered_and_counted(void **state)
 	assert_int_equal(send_request(w, 200, 1, "", 0), -ENOSYS);
 	assert_int_equal(send_request(w, CUSE_INIT, 1, "xxxxxxxxxxxxxxxx", 16), -ENOSYS);
 	assert_int_equal(send_request(w, FUSE_BATCH_FORGET, 1, "\xff\xff\xff\xff\0\0\0\0", 8), 1);
-	assert_int_equal(fuse_thread_request(w->thread, bytes, sizeof(bytes)), -EIO);
+	assert_int_equal(fuse_thread_request(w->thread, &message), -EIO);
 	assert_int_equal(send_getattr(w), 0);
 	fuse_server_stats(w->server, &stats);
 	assert_int_equal(stats.refused, 5);

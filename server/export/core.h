@@ -119,6 +119,16 @@ struct neighbours {
 	rowid_t rowids[NEIGHBOURS_MAX];
 };
 
+/*
+ * Where an object's node was found last, by inode number: it spares minting the numbers of what is looked up again
+ * and again. A hint: the node found by it must have the identity that was looked at.
+ */
+struct recent {
+	uint64_t ino;
+	nodeid_t nodeid;
+};
+#define RECENTS 4096
+
 struct step;
 struct worker {
 	struct export *x;
@@ -129,6 +139,7 @@ struct worker {
 	struct map_writer *writer; /* made when the first clash comes */
 	uint64_t clashes_seen;
 	struct neighbours neighbours;
+	struct recent recent[RECENTS];
 	bool unfit;	    /* it could not follow a new root generation, and answers nothing */
 	bool scanning;	    /* this is the scan's worker: it waits for no scan */
 	bool may_wait;	    /* the request in hand may wait for a scan */

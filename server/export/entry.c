@@ -180,20 +180,50 @@ static void minted_of(const struct node *n, struct minted *out)
 	out->tweak = cache_tweak(n);
 }
 
+/* The node of a persistent object, if it is in the cache under this nodeid. */
+static struct node *cached_as(struct worker *w, const struct looked *looked, nodeid_t nodeid)
+{
+	struct node *n = cache_find(w->x->cache, nodeid);
+
+	if (n && cache_same_identity(n, &looked->id))
+		return n;
+	cache_put(w->x->cache, n);
+	return NULL;
+}
+
+/* The same under its own; where there is none *minted has the numbers of tweak 0. */
+static int cached_node(struct worker *w, const struct looked *looked, struct minted *minted,
+		       struct node **out)
+{
+	struct recent *recent = &w->recent[looked->stx.stx_ino % RECENTS];
+	int ret = 0;
+
+	*out = NULL;
+	if (recent->ino == looked->stx.stx_ino)
+		*out = cached_as(w, looked, recent->nodeid);
+	if (!*out) {
+		ret = mint_identity(w->mint, &looked->id, looked->stx.stx_ino, 0, minted);
+		if (!ret)
+			*out = cached_as(w, looked, minted->nodeid);
+	}
+	if (*out)
+		*recent = (struct recent){ .ino = looked->stx.stx_ino,
+					   .nodeid = cache_nodeid(*out) };
+	return ret;
+}
+
 int entry_minted(struct worker *w, const struct looked *looked, struct minted *out)
 {
 	struct node *n;
-	int ret = mint_identity(w->mint, &looked->id, looked->stx.stx_ino, 0, out);
+	int ret = cached_node(w, looked, out, &n);
 
 	if (ret)
 		return ret;
-	n = cache_find(w->x->cache, out->nodeid);
-	if (n && cache_same_identity(n, &looked->id))
-		minted_of(n, out);
-	else
-		ret = store_assign(w, &looked->id, looked->stx.stx_ino, out, NULL, NULL);
+	if (!n)
+		return store_assign(w, &looked->id, looked->stx.stx_ino, out, NULL, NULL);
+	minted_of(n, out);
 	cache_put(w->x->cache, n);
-	return ret;
+	return 0;
 }
 
 int entry_node_minted(struct worker *w, const struct looked *looked, const struct minted *minted,
@@ -222,16 +252,9 @@ static int persistent_node(struct worker *w, const struct looked *looked, const 
 	bool known = false;
 	int ret;
 
-	ret = mint_identity(w->mint, &looked->id, looked->stx.stx_ino, 0, &minted);
-	if (ret)
+	ret = cached_node(w, looked, &minted, out);
+	if (ret || *out)
 		return ret;
-	n = cache_find(x->cache, minted.nodeid);
-	if (n && cache_same_identity(n, &looked->id)) {
-		*out = n;
-		return 0;
-	}
-	cache_put(x->cache, n);
-
 	ret = store_assign(w, &looked->id, looked->stx.stx_ino, &minted, &known, &found);
 	if (!ret)
 		ret = entry_node_minted(w, looked, &minted, &n);

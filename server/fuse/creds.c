@@ -47,14 +47,25 @@ static void must(int error, const char *what)
 	}
 }
 
-/* Once for each thread: an umask of its own, and no supplementary groups. */
-static int thread_prepare(struct fuse_thread *t, bool root)
+/*
+ * A user who has mapped but its own group into a user namespace may not change groups there, whatever the capabilities:
+ * it keeps those that it has anyhow.
+ */
+static bool groups_fixed(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[2];
+
+	return syscall(SYS_capget, &header, caps) == 0 && caps[0].effective & (1U << CAP_SETGID);
+}
+
+int creds_prepare(struct fuse_thread *t)
 {
 	if (t->umask_private)
 		return 0;
-	if (unshare(CLONE_FS) != 0)
+	if (unshare(CLONE_FS) != 0 || fchdir(worker_proc(t->worker)) != 0)
 		return -errno;
-	if (root && raw_setgroups(0, NULL) != 0)
+	if (geteuid() == 0 && raw_setgroups(0, NULL) != 0 && !groups_fixed())
 		return -EPERM;
 	t->umask_private = true;
 	return 0;
@@ -114,7 +125,7 @@ int creds_enter(struct fuse_thread *t, mode_t mask, struct creds *saved)
 	if (!error)
 		error = idmap_to_host(config->gidmap, t->request.in->gid, &gid);
 	if (!error)
-		error = thread_prepare(t, root);
+		error = creds_prepare(t);
 	if (!error && root) {
 		error = ids_switch(t, saved, uid, gid);
 		if (error)
@@ -140,7 +151,7 @@ int creds_enter_group(struct fuse_thread *t, struct creds *saved)
 	*saved = (struct creds){ 0 };
 	error = idmap_to_host(fuse_server_config(t->server)->gidmap, t->request.in->gid, &gid);
 	if (!error)
-		error = thread_prepare(t, root);
+		error = creds_prepare(t);
 	if (!error && root) {
 		error = ids_switch(t, saved, 0, gid);
 		if (error)

@@ -12,6 +12,12 @@
 
 #include "fuse/fuse.h"
 
+/*
+ * Once for each thread: an umask and a working directory of its own, the latter /proc/self/fd (ops.h, proc_name()), and no
+ * supplementary groups. The functions below see to it themselves. 0 or -errno.
+ */
+int creds_prepare(struct fuse_thread *t);
+
 struct creds {
 	bool uid_switched, gid_switched, group_added;
 	mode_t umask; /* of before */

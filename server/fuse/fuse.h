@@ -89,8 +89,11 @@ struct fuse_transport_ops {
 	 * that are in `room` already. Called once for each request. 0 or -errno: it did not arrive.
 	 */
 	int (*reply)(void *token, const struct iovec *iov, int count, size_t placed);
-	/* The request will be answered from another thread: payload and room are not used any more. May be NULL. */
-	void (*detach)(void *token);
+	/*
+	 * The request will be answered from another thread, by the token that this gives (NULL without memory); payload
+	 * and room are not used any more. May be NULL: the token is good for any thread.
+	 */
+	void *(*detach)(void *token);
 };
 
 struct fuse_server;

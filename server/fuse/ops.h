@@ -14,7 +14,7 @@
 #include "fuse/files.h"
 #include "fuse/fuse.h"
 
-#define PROC_FD_LEN 32
+#define PROC_NAME_LEN 16
 
 /* A node for the length of a handler, and the open file that the guest named, if it did. */
 struct held {
@@ -44,11 +44,14 @@ static inline bool agreed(const struct fuse_thread *t, uint64_t flag)
 /* -EROFS with --readonly. */
 int check_writable(const struct fuse_thread *t);
 
-/* "/proc/self/fd/N": system calls without a descriptor's form reach an O_PATH object by it. */
-static inline const char *proc_fd_path(int fd, char path[PROC_FD_LEN])
+/*
+ * "N" in /proc/self/fd: system calls without a descriptor's form reach an O_PATH object by it. For those that have no
+ * *at() either, the thread has that directory as its working directory after creds_prepare().
+ */
+static inline const char *proc_name(int fd, char name[PROC_NAME_LEN])
 {
-	(void)snprintf(path, PROC_FD_LEN, "/proc/self/fd/%d", fd);
-	return path;
+	(void)snprintf(name, PROC_NAME_LEN, "%d", fd);
+	return name;
 }
 
 /* 0 or -errno of a system call that says -1. */
@@ -68,7 +71,7 @@ int xattr_store(struct fuse_thread *t, struct node *node, const char *name, cons
  * File capabilities go with a write, truncate or chown. The host sees to it, unless the attribute has
  * another name there (CVE-2021-20263). fd may be an O_PATH descriptor.
  */
-void xattr_drop_capability(const struct fuse_thread *t, int fd);
+void xattr_drop_capability(struct fuse_thread *t, int fd);
 
 /* ops_lock.c: locks that end with a FLUSH and with a RELEASE. */
 void locks_flush(struct fuse_thread *t, uint64_t nodeid, uint64_t owner);

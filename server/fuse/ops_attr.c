@@ -154,7 +154,7 @@ void op_readlink(fuse_req_t req, fuse_ino_t ino)
 
 static int set_mode(const struct held *held, int fd, mode_t mode)
 {
-	char path[PROC_FD_LEN];
+	char name[PROC_NAME_LEN];
 	int error;
 
 	mode &= 07777;
@@ -162,7 +162,8 @@ static int set_mode(const struct held *held, int fd, mode_t mode)
 		return call_result(fchmod(fd, mode));
 	error = call_result(syscall(SYS_fchmodat2, fd, "", mode, AT_EMPTY_PATH));
 	if (error == -ENOSYS)
-		error = call_result(chmod(proc_fd_path(fd, path), mode));
+		error = call_result(
+			fchmodat(worker_proc(held->t->worker), proc_name(fd, name), mode, 0));
 	return error;
 }
 

@@ -2,8 +2,8 @@
 /*
  * ops_xattr.c - extended attributes, and the sealed handle that is read as one.
  *
- * Objects are reached by "/proc/self/fd/N" of their O_PATH descriptor: the magic link leads to the object
- * itself, a symlink too, and is not followed further.
+ * Objects are reached by the name "N" of their O_PATH descriptor in /proc/self/fd, the thread's working directory: the
+ * magic link leads to the object itself, a symlink too, and is not followed further.
  *
  * Rules, in this order: our own attribute is served here, read-only, whatever the options say; without
  * --xattr there is nothing else; names go through the map; ACLs, by the guest's or the host's name, only with
@@ -71,13 +71,14 @@ static const char *guest_name(const struct fuse_thread *t, const char *host)
 	return (is_acl(name) || is_acl(host)) && !acl_allowed(t) ? NULL : name;
 }
 
-static int node_path(const struct fuse_thread *t, struct node *node, char path[PROC_FD_LEN])
+static int node_path(struct fuse_thread *t, struct node *node, char path[PROC_NAME_LEN])
 {
 	int fd = node_fd(t->worker, node);
+	int error = fd < 0 ? fd : creds_prepare(t);
 
-	if (fd < 0)
-		return fd;
-	(void)proc_fd_path(fd, path);
+	if (error)
+		return error;
+	(void)proc_name(fd, path);
 	return 0;
 }
 
@@ -117,7 +118,7 @@ static int acl_for_host(struct fuse_thread *t, const void **value, size_t len)
 int xattr_store(struct fuse_thread *t, struct node *node, const char *name, const void *value,
 		size_t len, int flags)
 {
-	char host[XATTR_NAME_MAX + 1], path[PROC_FD_LEN];
+	char host[XATTR_NAME_MAX + 1], path[PROC_NAME_LEN];
 	int error = host_name(t, name, host);
 
 	if (error)
@@ -157,7 +158,7 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 static int do_removexattr(struct fuse_thread *t, uint64_t nodeid, const char *name)
 {
 	CLEANUP_HELD struct held held = { .t = t };
-	char host[XATTR_NAME_MAX + 1], path[PROC_FD_LEN];
+	char host[XATTR_NAME_MAX + 1], path[PROC_NAME_LEN];
 	int error = check_writable(t);
 
 	if (!error)
@@ -174,10 +175,10 @@ void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 	reply_result(req, do_removexattr(fuse_thread_of(req), ino, name));
 }
 
-void xattr_drop_capability(const struct fuse_thread *t, int fd)
+void xattr_drop_capability(struct fuse_thread *t, int fd)
 {
 	const struct fuse_config *config = fuse_server_config(t->server);
-	char host[XATTR_NAME_MAX + 1], path[PROC_FD_LEN];
+	char host[XATTR_NAME_MAX + 1], path[PROC_NAME_LEN];
 
 	if (!config->xattr || !config->xattrmap)
 		return;
@@ -185,7 +186,8 @@ void xattr_drop_capability(const struct fuse_thread *t, int fd)
 	    strcmp(host, CAPABILITY) == 0)
 		return;
 	/* Mostly there is none; the data is written and the owner changed in any case. */
-	(void)removexattr(proc_fd_path(fd, path), host);
+	if (!creds_prepare(t))
+		(void)removexattr(proc_name(fd, path), host);
 }
 
 /* ---- reading --------------------------------------------------------------------------------------- */
@@ -202,7 +204,7 @@ static ssize_t do_getxattr(struct fuse_thread *t, uint64_t nodeid, const char *n
 {
 	const struct fuse_config *config = fuse_server_config(t->server);
 	CLEANUP_HELD struct held held = { .t = t };
-	char host[XATTR_NAME_MAX + 1], path[PROC_FD_LEN];
+	char host[XATTR_NAME_MAX + 1], path[PROC_NAME_LEN];
 	int error = is_ours(name) ? 0 : host_name(t, name, host);
 	ssize_t len;
 
@@ -243,7 +245,7 @@ static ssize_t do_listxattr(struct fuse_thread *t, uint64_t nodeid, size_t size)
 {
 	CLEANUP_HELD struct held held = { .t = t };
 	char *list = (char *)t->io + VALUE_MAX;
-	char path[PROC_FD_LEN];
+	char path[PROC_NAME_LEN];
 	ssize_t len;
 	int error;
 

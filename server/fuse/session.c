@@ -121,7 +121,11 @@ struct fuse_later *fuse_thread_detach(fuse_req_t req)
 				      .token = t->message->token,
 				      .unique = t->request.in->unique };
 	if (t->ops->detach)
-		t->ops->detach(later->token);
+		later->token = t->ops->detach(later->token);
+	if (!later->token) {
+		free(later);
+		return NULL;
+	}
 	t->result = FUSE_REQUEST_LATER;
 	fuse_reply_none(req);
 	return later;

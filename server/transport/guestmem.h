@@ -18,6 +18,8 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+struct mapping;
+
 #define GUESTMEM_REGIONS_MAX 509 /* memory slots, as GET_MAX_MEM_SLOTS answers */
 
 typedef struct {
@@ -44,8 +46,9 @@ int guestmem_init(void);
 int guestmem_new(struct guestmem **out);
 
 /*
- * A new table: that of `old` and one region more, mapped from `fd` (not taken over). -EINVAL: empty, unaligned
- * file offset, wraps around, longer than its file, overlaps another in guest addresses, or too many; -ENOMEM and mmap's.
+ * A new table: that of `old` and one region more, mapped from `fd` (not taken over). -EINVAL: empty, wraps around, longer
+ * than its file, overlaps another in guest's or front-end's addresses, no regular file, or too many; -ENOMEM and
+ * mmap's.
  */
 int guestmem_add(const struct guestmem *old, const struct guestmem_region *region, int fd,
 		 struct guestmem **out);
@@ -55,7 +58,8 @@ int guestmem_remove(const struct guestmem *old, const struct guestmem_region *re
 		    struct guestmem **out);
 
 struct guestmem *guestmem_ref(struct guestmem *m);
-void guestmem_unref(struct guestmem *m); /* takes NULL; with the last reference to a region it is unmapped */
+void guestmem_unref(
+	struct guestmem *m); /* takes NULL; with the last reference to a region it is unmapped */
 
 unsigned guestmem_count(const struct guestmem *m);
 
@@ -72,5 +76,14 @@ void *guestmem_ring(const struct guestmem *m, frontend_addr_t addr, uint64_t len
 
 /* Has an access met memory that is no more? */
 bool guestmem_lost(const struct guestmem *m);
+
+/* Other memory of the front-end's, guarded in the same way: `size` bytes of a file. As guestmem_add(). */
+struct guestmem_mapping {
+	struct mapping *mapping;
+	uint8_t *at;
+};
+int guestmem_map(int fd, uint64_t offset, uint64_t size, struct guestmem_mapping *out);
+void guestmem_unmap(struct guestmem_mapping *m); /* takes one that is empty */
+bool guestmem_mapping_lost(const struct guestmem_mapping *m);
 
 #endif

@@ -19,9 +19,9 @@
 #define VHOSTUSER_POLL_US_MAX 1000
 
 struct vhostuser_config {
-	int socket;	  /* a listening UNIX stream socket, or a connected one; kept by the caller */
-	bool listening;	  /* which of the two */
-	bool persist;	  /* when a front-end hangs up, wait for the next one */
+	int socket;	/* a listening UNIX stream socket, or a connected one; kept by the caller */
+	bool listening; /* which of the two */
+	bool persist;	/* when a front-end hangs up, wait for the next one */
 	const char *tag;  /* NULL, or what GET_CONFIG shows (at most VHOSTUSER_TAG_MAX bytes) */
 	unsigned pool;	  /* threads for what may block long; 0: the queues' own threads do it */
 	unsigned poll_us; /* a queue polls its ring at most this long before it sleeps; 0: never */
@@ -32,8 +32,9 @@ struct vhostuser;
 /* For status. */
 struct vhostuser_stats {
 	bool connected;
-	uint64_t connections, refused; /* those that ended because of what the front-end or guest sent */
-	unsigned queues;	       /* running */
+	uint64_t connections,
+		refused; /* those that ended because of what the front-end or guest sent */
+	unsigned queues; /* running */
 	uint64_t requests, kicks, notifications;
 };
 

@@ -15,7 +15,8 @@
 #include "transport/guestmem.h"
 
 #define VRING_SIZE_MAX 32768
-#define VRING_CHAIN_MAX 1026 /* pieces of a chain in our memory: 1024 descriptors, and two that lie across regions */
+#define VRING_CHAIN_MAX                                                                            \
+	1026 /* pieces of a chain in our memory: 1024 descriptors, and two that lie across regions */
 
 struct vring;
 struct vring_inflight; /* inflight.h: the shared record of requests in flight; NULL where none is agreed on */
@@ -23,7 +24,8 @@ struct vring_inflight; /* inflight.h: the shared record of requests in flight; N
 /* A chain of descriptors, as pieces of our address space: first what we may read, then what we may write. */
 struct vring_chain {
 	uint16_t head;
-	unsigned readable, writable; /* pieces: iov[0 .. readable), then iov[readable .. readable + writable) */
+	unsigned readable,
+		writable; /* pieces: iov[0 .. readable), then iov[readable .. readable + writable) */
 	size_t readable_len, writable_len;
 	struct iovec iov[VRING_CHAIN_MAX];
 };
@@ -33,7 +35,7 @@ struct vring_setup {
 	unsigned size; /* SET_VRING_NUM: a power of two, at most VRING_SIZE_MAX */
 	frontend_addr_t desc, avail, used;
 	uint16_t base; /* SET_VRING_BASE: the next index of the available ring to look at */
-	bool event_idx, indirect; /* VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC */
+	bool event_idx, indirect;	 /* VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC */
 	struct vring_inflight *inflight; /* borrowed */
 	unsigned inflight_queue;
 };
@@ -77,5 +79,10 @@ void vring_disable_kicks(struct vring *r);
 uint16_t vring_base(const struct vring *r);
 /* Chains that were popped and not pushed. */
 unsigned vring_in_flight(const struct vring *r);
+
+/* Is `setup` where and what this ring is (but for the base)? */
+bool vring_same(const struct vring *r, const struct vring_setup *setup);
+/* The index of its used ring as the guest has it in `memory` now: 0 or -EFAULT. */
+int vring_used_index(const struct vring *r, const struct guestmem *memory, uint16_t *out);
 
 #endif

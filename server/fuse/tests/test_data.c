@@ -62,9 +62,10 @@ static int take_reply(void *token, const struct iovec *iov, int count, size_t pl
 	return 0;
 }
 
-static void take_detach(void *token)
+static void *take_detach(void *token)
 {
 	((struct world *)token)->detached++;
+	return token;
 }
 
 static const struct fuse_transport_ops ops = { .reply = take_reply, .detach = take_detach };

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vhostline.c - rings started and stopped, as the front-end's messages come.
+ *
+ * A ring runs when it has size, addresses, kick and memory, and is enabled. GET_VRING_BASE stops it and keeps it: a front-end
+ * that only paused the guest goes on with the same ring, whose requests that wait for locks are in flight still. Whether it
+ * is the same is seen from the indices; if not (the guest began anew), what was in flight is forgotten.
+ *
+ * Called by the connection's thread.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "transport/vhostuser_private.h"
+
+void vhostline_init(struct vhostline *line)
+{
+	memset(line, 0, sizeof(*line));
+	line->kick = -1;
+	line->call = -1;
+	line->err = -1;
+}
+
+static void drop_ring(struct vhostline *line)
+{
+	if (!line->ring)
+		return;
+	vhostring_drop(line->ring);
+	vhostring_unref(line->ring);
+	line->ring = NULL;
+}
+
+/* Is what the front-end wants started the ring that was stopped, with what is in flight? */
+static bool goes_on(const struct vhostline *line, const struct vhostuser *dev)
+{
+	const struct vring *ring;
+	uint16_t used;
+
+	if (!line->ring)
+		return false;
+	ring = line->ring->ring;
+	return vring_same(ring, &line->setup) && vring_base(ring) == line->setup.base &&
+	       vring_used_index(ring, dev->memory, &used) == 0 &&
+	       (uint16_t)(line->setup.base - used) == vring_in_flight(ring);
+}
+
+int vhostline_share_call(struct vhostline *line)
+{
+	int fd = -1;
+
+	if (line->call >= 0) {
+		fd = fcntl(line->call, F_DUPFD_CLOEXEC, 0);
+		if (fd < 0)
+			return errno_neg();
+	}
+	vhostring_set_call(line->ring, fd);
+	return 0;
+}
+
+static int make_ring(struct vhostuser *dev, unsigned index)
+{
+	struct vhostline *line = &dev->lines[index];
+	struct vring *ring;
+	int ret;
+
+	drop_ring(line);
+	line->setup.event_idx = dev->features & VIRTIO_F_EVENT_IDX;
+	line->setup.indirect = dev->features & VIRTIO_F_INDIRECT_DESC;
+	line->setup.inflight = dev->inflight;
+	line->setup.inflight_queue = index;
+	ret = vring_new(&line->setup, dev->memory, &ring);
+	if (ret == -EFAULT || ret == -EINVAL || ret == -EPROTO) {
+		(void)snprintf(dev->why, sizeof(dev->why),
+			       "queue %u: a ring of %u descriptors at 0x%llx is not in the memory, "
+			       "or its record of requests in flight makes no sense",
+			       index, line->setup.size, (unsigned long long)line->setup.desc.v);
+		return -EPROTO;
+	}
+	if (ret)
+		return ret;
+	ret = vhostring_new(ring, &dev->env.notifications, &line->ring);
+	if (ret) {
+		vring_free(ring);
+		return ret;
+	}
+	return vhostline_share_call(line);
+}
+
+int vhostline_start(struct vhostuser *dev, unsigned index)
+{
+	struct vhostline *line = &dev->lines[index];
+	int ret = 0;
+
+	if (!line->setup.size || !line->has_addr || !line->has_kick || !line->enabled ||
+	    guestmem_count(dev->memory) == 0 || (line->queue && vhostqueue_running(line->queue)))
+		return 0;
+	if (!goes_on(line, dev))
+		ret = make_ring(dev, index);
+	else if (vring_set_memory(line->ring->ring, dev->memory))
+		ret = -EPROTO;
+	if (!ret && !line->queue)
+		ret = vhostqueue_new(&dev->env, index, &line->queue);
+	if (ret)
+		return ret;
+	vhostqueue_run(line->queue, line->ring, line->kick);
+	atomic_fetch_add(&dev->queues, 1);
+	log_debug("vhost-user: queue %u runs: %u descriptors, from %u", index, line->setup.size,
+		  line->setup.base);
+	return 0;
+}
+
+void vhostline_halt(struct vhostuser *dev, unsigned index)
+{
+	struct vhostline *line = &dev->lines[index];
+
+	if (!line->queue || !vhostqueue_running(line->queue))
+		return;
+	vhostqueue_halt(line->queue);
+	vhostpool_drain(dev->env.pool, line->ring);
+	line->setup.base = vring_base(line->ring->ring);
+	atomic_fetch_sub(&dev->queues, 1);
+}
+
+void vhostline_clear(struct vhostuser *dev, unsigned index)
+{
+	struct vhostline *line = &dev->lines[index];
+	struct vhostqueue *queue = line->queue;
+
+	vhostline_halt(dev, index);
+	drop_ring(line);
+	(void)fd_close(line->kick);
+	(void)fd_close(line->call);
+	(void)fd_close(line->err);
+	vhostline_init(line);
+	line->queue = queue; /* the thread may serve again */
+}
+
+int vhostline_new_memory(struct vhostuser *dev, struct guestmem *memory)
+{
+	bool ran[VHOSTUSER_QUEUES_MAX] = { false };
+	int ret = 0;
+
+	for (unsigned i = 0; i < VHOSTUSER_QUEUES_MAX; i++) {
+		const struct vhostline *line = &dev->lines[i];
+
+		ran[i] = line->queue && vhostqueue_running(line->queue);
+		if (ran[i])
+			vhostline_halt(dev, i);
+	}
+	guestmem_unref(dev->memory);
+	dev->memory = memory;
+	for (unsigned i = 0; i < VHOSTUSER_QUEUES_MAX && !ret; i++) {
+		struct vhostline *line = &dev->lines[i];
+
+		if (!ran[i])
+			continue;
+		if (vring_set_memory(line->ring->ring, memory)) {
+			(void)snprintf(dev->why, sizeof(dev->why),
+				       "queue %u: its ring is not in the new memory", i);
+			ret = -EPROTO;
+		} else {
+			vhostqueue_run(line->queue, line->ring, line->kick);
+			atomic_fetch_add(&dev->queues, 1);
+		}
+	}
+	return ret;
+}

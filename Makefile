@@ -114,6 +114,8 @@ install: build/holdfast ## install to $(DESTDIR)$(PREFIX)
 	install -D -m 0644 include/holdfast/handle.h $(DESTDIR)$(PREFIX)/include/holdfast/handle.h
 	install -D -m 0644 include/holdfast/exit.h $(DESTDIR)$(PREFIX)/include/holdfast/exit.h
 	install -D -m 0644 include/holdfast/status.h $(DESTDIR)$(PREFIX)/include/holdfast/status.h
+	install -d $(DESTDIR)$(PREFIX)/share/qemu/vhost-user
+	sed 's|@PREFIX@|$(PREFIX)|' doc/50-holdfast.json >$(DESTDIR)$(PREFIX)/share/qemu/vhost-user/50-holdfast.json
 
 deps: ## install the packages that a build needs (Debian, root); nothing when they are there
 	@tests/lib/deps $(PACKAGES)

@@ -20,6 +20,7 @@ enum holdfast_exit {
 	HOLDFAST_EXIT_HANDLES = 9,    /* --inode-file-handles=mandatory, and there are none */
 	HOLDFAST_EXIT_MOUNT = 10,     /* the mount or socket failed */
 	HOLDFAST_EXIT_STALE = 11,     /* handle open, inspect: the handle opens nothing */
+	HOLDFAST_EXIT_SANDBOX = 12,   /* the sandbox cannot be set up */
 };
 
 #endif

@@ -20,10 +20,19 @@
  *     complete        boolean no rebuild is due
  *     scanned_at      number  end of the last complete scan of the share, seconds since 1970; 0: never
  *   daemons           array   one object for each running daemon that answered, in order of pid
- *     pid             number
+ *     pid             number  of the process that was started; in a sandbox it waits for the one that serves
  *     version         string  of the program
  *     share           string
- *     mount           string
+ *     mount           string  mount point; "" for a device
+ *     device          object  of a virtio-fs device only
+ *       socket        string  path; "" if it was handed over by --fd
+ *       sandbox       string  "namespace", "chroot", "none"
+ *       capabilities  string  those in effect, with blanks between: "chown fowner"
+ *       connected     boolean there is a front-end
+ *       connections   number  so far
+ *       refused       number  connections that ended because of what the front-end or guest sent
+ *       queues        number  running
+ *       requests, kicks, notifications numbers
  *     readonly        boolean
  *     started         number  seconds since 1970
  *     uptime_seconds  number

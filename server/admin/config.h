@@ -19,10 +19,21 @@
 #define CONFIG_MAX_NODES_MIN 1000
 #define CONFIG_MAX_NODES_MAX 100000000
 #define CONFIG_NOFILE_MIN 256
-#define CONFIG_NOFILE_MAX 1073741816 /* the kernel's own limit of fs.nr_open */
-#define CONFIG_THREADS_MAX 64
+#define CONFIG_NOFILE_MAX 1073741816	  /* the kernel's own limit of fs.nr_open */
+#define CONFIG_NOFILE_DEFAULT UINT64_MAX  /* the hard limit */
+#define CONFIG_THREADS_MAX 65536	  /* what starters of virtiofsd pass; fewer are made */
 #define CONFIG_THREADS_DEFAULT UINT64_MAX /* as many as processors, 2 to 8 */
 #define CONFIG_TRANSLATIONS_MAX 64
+#define CONFIG_FD_MAX 1048576
+#define CONFIG_FD_NONE UINT64_MAX
+#define CONFIG_POLL_US_MAX 1000
+#define CONFIG_POLL_US_DEFAULT UINT64_MAX
+#define CONFIG_TIMEOUT_MAX 31536000
+#define CONFIG_TIMEOUT_DEFAULT UINT64_MAX /* by --cache */
+#define CONFIG_TAG_MAX 36
+
+/* Options of which not to be given is a third thing. */
+enum config_switch { SWITCH_DEFAULT, SWITCH_ON, SWITCH_OFF };
 
 enum command {
 	COMMAND_SERVE,
@@ -36,6 +47,7 @@ enum command {
 	COMMAND_VERIFY,
 	COMMAND_HELP,
 	COMMAND_VERSION,
+	COMMAND_CAPABILITIES,
 	COMMAND_COUNT
 };
 
@@ -45,7 +57,9 @@ struct config {
 	unsigned operands;
 
 	const char *share;
-	const char *mount;
+	const char *mount; /* one of these three */
+	const char *socket_path;
+	uint64_t fd; /* CONFIG_FD_NONE */
 	const char *statedir;
 
 	/* serving */
@@ -53,15 +67,29 @@ struct config {
 	int handles; /* enum handles_mode */
 	int moved_out_allow;
 	int strict;
-	int sandbox; /* 0: none, the only one for a mount */
-	bool readonly, xattr, posix_acl, announce_submounts, preserve_noatime, killpriv_v2;
+	int sandbox; /* enum sandbox_mode (sandbox.h), never SANDBOX_DEFAULT */
+	int killpriv_v2, announce_submounts; /* enum config_switch */
+	int seccomp;			     /* always 0, for none */
+	bool readonly, xattr, posix_acl, preserve_noatime, security_label, no_readdirplus;
 	bool writeback, flock, posix_lock, direct_io;
+	bool allow_mmap; /* for virtiofsd's sake: what --cache says allows it already */
 	bool new_key;
+
+	/* serving a device */
+	const char *socket_group, *tag;
+	bool persist;
+	uint64_t poll_us; /* CONFIG_POLL_US_DEFAULT */
+	const char *uid_map[CONFIG_TRANSLATIONS_MAX];
+	const char *gid_map[CONFIG_TRANSLATIONS_MAX];
+	unsigned uid_maps, gid_maps;
+	const char *modcaps;
+	uint64_t timeout; /* seconds, or CONFIG_TIMEOUT_DEFAULT */
+
 	const char *xattrmap;
 	const char *translate_uid[CONFIG_TRANSLATIONS_MAX];
 	const char *translate_gid[CONFIG_TRANSLATIONS_MAX];
 	unsigned translate_uids, translate_gids;
-	uint64_t nofile; /* 0: the hard limit */
+	uint64_t nofile; /* 0: as it is */
 	uint64_t max_nodes;
 	uint64_t threads;
 	int log_level; /* enum log_level */

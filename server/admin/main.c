@@ -24,6 +24,14 @@ static int command_version(const struct config *c)
 	return fflush(stdout) ? HOLDFAST_EXIT_FAILURE : HOLDFAST_EXIT_OK;
 }
 
+/* What libvirt asks for before it starts one of its own. */
+static int command_capabilities(const struct config *c)
+{
+	(void)c;
+	(void)puts("{\n  \"type\": \"fs\",\n  \"features\": [\n    \"separate-options\"\n  ]\n}");
+	return fflush(stdout) ? HOLDFAST_EXIT_FAILURE : HOLDFAST_EXIT_OK;
+}
+
 static int (*const commands[COMMAND_COUNT])(const struct config *c) = {
 	[COMMAND_SERVE] = serve,
 	[COMMAND_HANDLE_GET] = command_handle_get,
@@ -36,6 +44,7 @@ static int (*const commands[COMMAND_COUNT])(const struct config *c) = {
 	[COMMAND_VERIFY] = command_verify,
 	[COMMAND_HELP] = command_help,
 	[COMMAND_VERSION] = command_version,
+	[COMMAND_CAPABILITIES] = command_capabilities,
 };
 
 int main(int argc, char **argv)
@@ -49,6 +58,8 @@ int main(int argc, char **argv)
 		options_free(&config);
 		return HOLDFAST_EXIT_USAGE;
 	}
+	if (config.command == COMMAND_SERVE && !config.mount)
+		serve_close_inherited(&config);
 	log_init((enum log_level)config.log_level, config.syslog);
 	if (config.old_form[0])
 		log_warn("-o is the old form of options; today this is written: %s",

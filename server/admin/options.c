@@ -18,6 +18,7 @@
 #include "base/util.h"
 #include "export/export.h"
 #include "fuse/fuse.h"
+#include "sandbox/sandbox.h"
 
 struct choice {
 	const char *name;
@@ -27,6 +28,8 @@ struct choice {
 enum option_kind {
 	OPTION_SET,
 	OPTION_CLEAR,
+	OPTION_YES, /* of an int that is SWITCH_DEFAULT when nothing is said */
+	OPTION_NO,
 	OPTION_CHOICE,
 	OPTION_NUMBER,
 	OPTION_TEXT,
@@ -41,6 +44,7 @@ struct option_def {
 	bool once;		      /* a second one is refused: the later must not win unseen */
 	const struct choice *choices; /* OPTION_CHOICE, ends with name NULL */
 	uint64_t min, max;	      /* OPTION_NUMBER */
+	bool zero;		      /* OPTION_NUMBER: 0 is allowed too */
 	size_t count_offset;	      /* OPTION_LIST: of the number of values */
 };
 
@@ -68,7 +72,16 @@ static const struct choice moved_out_choices[] = { { "stale", 0 }, { "allow", 1 
 static const struct choice durability_choices[] = { { "relaxed", 0 },
 						    { "strict", 1 },
 						    { NULL, 0 } };
-static const struct choice sandbox_choices[] = { { "none", 0 }, { NULL, 0 } };
+static const struct choice sandbox_choices[] = {
+	{ "namespace", SANDBOX_NAMESPACE },
+	{ "chroot", SANDBOX_CHROOT },
+	{ "none", SANDBOX_NONE },
+	{ NULL, 0 },
+};
+/* virtiofsd's words; what is not there yet is refused in options_check.c. */
+static const struct choice seccomp_choices[] = {
+	{ "none", 0 }, { "kill", 1 }, { "log", 1 }, { "trap", 1 }, { NULL, 0 }
+};
 static const struct choice level_choices[] = {
 	{ "error", LOG_LEVEL_ERROR }, { "warn", LOG_LEVEL_WARN }, { "info", LOG_LEVEL_INFO },
 	{ "debug", LOG_LEVEL_DEBUG }, { "off", LOG_LEVEL_OFF },	  { NULL, 0 },
@@ -82,6 +95,14 @@ static const struct choice level_choices[] = {
 #define NOFLAG(n, f, c)                                                                            \
 	{                                                                                          \
 		.name = (n), .offset = AT(f), .kind = OPTION_CLEAR, .commands = (c)                \
+	}
+#define YES(n, f, c)                                                                               \
+	{                                                                                          \
+		.name = (n), .offset = AT(f), .kind = OPTION_YES, .commands = (c)                  \
+	}
+#define NO(n, f, c)                                                                                \
+	{                                                                                          \
+		.name = (n), .offset = AT(f), .kind = OPTION_NO, .commands = (c)                   \
 	}
 #define CHOICE(n, f, list, c)                                                                      \
 	{                                                                                          \
@@ -106,6 +127,18 @@ static const struct choice level_choices[] = {
 static const struct option_def option_defs[] = {
 	TEXT("shared-dir", share, STATEFUL),
 	TEXT("mount", mount, SERVE),
+	TEXT("socket-path", socket_path, SERVE),
+	TEXT("socket-group", socket_group, SERVE),
+	{ .name = "fd",
+	  .offset = AT(fd),
+	  .kind = OPTION_NUMBER,
+	  .commands = SERVE,
+	  .once = true,
+	  .min = 0,
+	  .max = CONFIG_FD_MAX },
+	TEXT("tag", tag, SERVE),
+	FLAG("persist", persist, SERVE),
+	NUMBER("poll-us", poll_us, 0, CONFIG_POLL_US_MAX, SERVE),
 	TEXT("state-dir", statedir, STATEFUL),
 	{ .name = "sandbox",
 	  .offset = AT(sandbox),
@@ -118,7 +151,12 @@ static const struct option_def option_defs[] = {
 	  .kind = OPTION_SET,
 	  .commands = SERVE,
 	  .once = true },
+	LIST("uid-map", uid_map, uid_maps, SERVE),
+	LIST("gid-map", gid_map, gid_maps, SERVE),
+	TEXT("modcaps", modcaps, SERVE),
+	CHOICE("seccomp", seccomp, seccomp_choices, SERVE),
 	CHOICE("cache", cache, cache_choices, SERVE),
+	NUMBER("timeout", timeout, 0, CONFIG_TIMEOUT_MAX, SERVE),
 	CHOICE("inode-file-handles", handles, handles_choices, SERVE),
 	CHOICE("moved-out", moved_out_allow, moved_out_choices, SERVE),
 	CHOICE("durability", strict, durability_choices, SERVE),
@@ -128,13 +166,17 @@ static const struct option_def option_defs[] = {
 	TEXT("xattrmap", xattrmap, SERVE),
 	FLAG("posix-acl", posix_acl, SERVE),
 	NOFLAG("no-posix-acl", posix_acl, SERVE),
-	FLAG("announce-submounts", announce_submounts, SERVE),
-	NOFLAG("no-announce-submounts", announce_submounts, SERVE),
+	FLAG("security-label", security_label, SERVE),
+	NOFLAG("no-security-label", security_label, SERVE),
+	YES("announce-submounts", announce_submounts, SERVE),
+	NO("no-announce-submounts", announce_submounts, SERVE),
+	NOFLAG("readdirplus", no_readdirplus, SERVE),
+	FLAG("no-readdirplus", no_readdirplus, SERVE),
 	LIST("translate-uid", translate_uid, translate_uids, SERVE),
 	LIST("translate-gid", translate_gid, translate_gids, SERVE),
 	FLAG("preserve-noatime", preserve_noatime, SERVE),
-	FLAG("killpriv-v2", killpriv_v2, SERVE),
-	NOFLAG("no-killpriv-v2", killpriv_v2, SERVE),
+	YES("killpriv-v2", killpriv_v2, SERVE),
+	NO("no-killpriv-v2", killpriv_v2, SERVE),
 	FLAG("writeback", writeback, SERVE),
 	NOFLAG("no-writeback", writeback, SERVE),
 	FLAG("flock", flock, SERVE),
@@ -142,7 +184,15 @@ static const struct option_def option_defs[] = {
 	FLAG("posix-lock", posix_lock, SERVE),
 	NOFLAG("no-posix-lock", posix_lock, SERVE),
 	FLAG("allow-direct-io", direct_io, SERVE),
-	NUMBER("rlimit-nofile", nofile, CONFIG_NOFILE_MIN, CONFIG_NOFILE_MAX, SERVE),
+	NOFLAG("no-allow-direct-io", direct_io, SERVE),
+	FLAG("allow-mmap", allow_mmap, SERVE),
+	{ .name = "rlimit-nofile",
+	  .offset = AT(nofile),
+	  .kind = OPTION_NUMBER,
+	  .commands = SERVE,
+	  .min = CONFIG_NOFILE_MIN,
+	  .max = CONFIG_NOFILE_MAX,
+	  .zero = true },
 	NUMBER("max-nodes", max_nodes, CONFIG_MAX_NODES_MIN, CONFIG_MAX_NODES_MAX, SERVE),
 	NUMBER("thread-pool-size", threads, 0, CONFIG_THREADS_MAX, SERVE),
 	CHOICE("log-level", log_level, level_choices, EVERY),
@@ -151,6 +201,17 @@ static const struct option_def option_defs[] = {
 	FLAG("stat", stat, ON(COMMAND_HANDLE_OPEN)),
 	FLAG("json", json, ON(COMMAND_STATUS)),
 	FLAG("yes", yes, ON(COMMAND_REVOKE)),
+};
+
+/* virtiofsd's options that are known and not to be had, with the reason. A value behind them is never looked at. */
+static const struct {
+	const char *name, *why;
+} refused_options[] = {
+	{ "daemonize", "holdfast stays in the foreground: let systemd or libvirt start it" },
+	{ "migration-mode", "live migration is not supported" },
+	{ "migration-on-error", "live migration is not supported" },
+	{ "migration-verify-handles", "live migration is not supported" },
+	{ "migration-confirm-paths", "live migration is not supported" },
 };
 
 static const struct command_def {
@@ -172,6 +233,8 @@ static const struct command_def {
 	[COMMAND_ADOPT] = { "adopt", NULL, "adopt", 0, "", true, false },
 	[COMMAND_VERIFY] = { "verify", NULL, "verify", 0, "", true, true },
 	[COMMAND_HELP] = { "help", NULL, "help", 0, "", false, false },
+	/* An option to virtiofsd, and to us. */
+	[COMMAND_CAPABILITIES] = { NULL, NULL, "--print-capabilities", 0, "", false, false },
 	[COMMAND_VERSION] = { "version", NULL, "version", 0, "", false, false },
 };
 
@@ -267,10 +330,11 @@ static int set_number(struct options_parser *p, const struct option_def *def, vo
 
 	errno = 0;
 	n = strtoull(value, &end, 10);
-	if (value[0] < '0' || value[0] > '9' || *end || errno || n < def->min || n > def->max)
-		return options_fail(p, "--%s=%s: allowed is a number from %llu to %llu", def->name,
-				    value, (unsigned long long)def->min,
-				    (unsigned long long)def->max);
+	if (value[0] < '0' || value[0] > '9' || *end || errno ||
+	    ((n < def->min || n > def->max) && !(def->zero && n == 0)))
+		return options_fail(p, "--%s=%s: allowed is %sa number from %llu to %llu",
+				    def->name, value, def->zero ? "0 or " : "",
+				    (unsigned long long)def->min, (unsigned long long)def->max);
 	*(uint64_t *)field = n;
 	return 0;
 }
@@ -284,6 +348,10 @@ static int set_value(struct options_parser *p, const struct option_def *def, con
 	case OPTION_SET:
 	case OPTION_CLEAR:
 		*(bool *)field = def->kind == OPTION_SET;
+		return 0;
+	case OPTION_YES:
+	case OPTION_NO:
+		*(int *)field = def->kind == OPTION_YES ? SWITCH_ON : SWITCH_OFF;
 		return 0;
 	case OPTION_CHOICE:
 		return set_choice(p, def, field, value);
@@ -308,7 +376,7 @@ int options_apply(struct options_parser *p, const char *name, const char *value)
 {
 	for (size_t i = 0; i < ARRAY_LEN(option_defs); i++) {
 		const struct option_def *def = &option_defs[i];
-		bool flag = def->kind == OPTION_SET || def->kind == OPTION_CLEAR;
+		bool flag = def->kind <= OPTION_NO;
 
 		if (strcmp(def->name, name) != 0)
 			continue;
@@ -324,6 +392,10 @@ int options_apply(struct options_parser *p, const char *name, const char *value)
 		p->seen[i] = true;
 		return set_value(p, def, value);
 	}
+	for (size_t i = 0; i < ARRAY_LEN(refused_options); i++)
+		if (p->config->command == COMMAND_SERVE &&
+		    strcmp(refused_options[i].name, name) == 0)
+			return options_fail(p, "--%s: %s", name, refused_options[i].why);
 	return options_fail(p, "--%s: unknown option; see holdfast --help", name);
 }
 
@@ -399,25 +471,7 @@ static int check_whole(struct options_parser *p)
 	if (def->share && !c->share && !(def->statedir && c->statedir))
 		return options_fail(p, "%s: --shared-dir=PATH%s is missing; see holdfast --help",
 				    def->shown, def->statedir ? " (or --state-dir=PATH)" : "");
-	if (c->command != COMMAND_SERVE)
-		return 0;
-
-	if (!c->mount)
-		return options_fail(p, "holdfast: --mount=PATH is missing");
-	if (c->announce_submounts)
-		return options_fail(
-			p, "--announce-submounts: Linux does not offer it for a mount on this "
-			   "machine, only for virtiofs");
-	if (c->handles == HANDLES_NEVER && (c->strict || c->new_key))
-		return options_fail(
-			p,
-			"--%s: needs handles that persist, and --inode-file-handles=never "
-			"is given",
-			c->strict ? "durability=strict" : "new-key");
-	/* An ACL is an attribute, and a map of names is of no use without names. */
-	if (c->posix_acl || c->xattrmap)
-		c->xattr = true;
-	return 0;
+	return c->command == COMMAND_SERVE ? options_check_serve(p, c) : 0;
 }
 
 static int parse_argument(struct options_parser *p, int argc, char *const *argv, int *i,
@@ -443,6 +497,10 @@ static int parse_argument(struct options_parser *p, int argc, char *const *argv,
 	}
 	if (strcmp(arg, "--version") == 0 || strcmp(arg, "-V") == 0) {
 		c->command = COMMAND_VERSION;
+		return 0;
+	}
+	if (strcmp(arg, "--print-capabilities") == 0 && c->command == COMMAND_SERVE) {
+		c->command = COMMAND_CAPABILITIES;
 		return 0;
 	}
 	if (strcmp(arg, "-f") == 0 && c->command == COMMAND_SERVE)
@@ -474,6 +532,10 @@ int options_parse(int argc, char *const *argv, struct config *out, char error[OP
 	out->handles = HANDLES_PREFER;
 	out->max_nodes = CONFIG_MAX_NODES_DEFAULT;
 	out->threads = CONFIG_THREADS_DEFAULT;
+	out->nofile = CONFIG_NOFILE_DEFAULT;
+	out->poll_us = CONFIG_POLL_US_DEFAULT;
+	out->timeout = CONFIG_TIMEOUT_DEFAULT;
+	out->fd = CONFIG_FD_NONE;
 	out->log_level = LOG_LEVEL_INFO;
 
 	i = parse_command(&p, argc, argv);
@@ -485,45 +547,12 @@ int options_parse(int argc, char *const *argv, struct config *out, char error[OP
 	for (; i < argc; i++) {
 		int err;
 
-		if (out->command == COMMAND_HELP || out->command == COMMAND_VERSION)
+		if (out->command == COMMAND_HELP || out->command == COMMAND_VERSION ||
+		    out->command == COMMAND_CAPABILITIES)
 			return 0;
 		err = parse_argument(&p, argc, argv, &i, &only_operands);
 		if (err)
 			return err;
 	}
 	return check_whole(&p);
-}
-
-void options_help(FILE *to)
-{
-	static const char text[] =
-		"Usage: holdfast --shared-dir=PATH --mount=PATH [OPTION]...\n"
-		"       holdfast COMMAND [OPTION]...\n"
-		"Serves a directory whose file handles persist; in the foreground, until SIGTERM.\n"
-		"\n"
-		"  --state-dir=PATH             where key and map are (else found from the share)\n"
-		"  --cache=auto|always|metadata|never     --readonly   --writeback\n"
-		"  --xattr  --xattrmap=RULES  --posix-acl  --killpriv-v2  --preserve-noatime\n"
-		"  --flock  --posix-lock  --allow-direct-io\n"
-		"  --translate-uid=MAP  --translate-gid=MAP   (each may be repeated)\n"
-		"  --inode-file-handles=never|prefer|mandatory    --moved-out=stale|allow\n"
-		"  --durability=relaxed|strict  a handle survives kill -9 | a host crash too\n"
-		"  --max-nodes=N  --rlimit-nofile=N  --thread-pool-size=N\n"
-		"  --log-level=error|warn|info|debug|off      --syslog\n"
-		"  --new-key                    the key is lost: start over\n"
-		"\n"
-		"Commands (those from status on take --shared-dir=PATH, --state-dir=PATH):\n"
-		"  handle get [--connectable] PATH      print the file handle of PATH\n"
-		"  handle open [--stat] HANDLE MOUNT    open a handle, print what it holds\n"
-		"  status [--json]                      what the running daemons do\n"
-		"  inspect HANDLE                       what a FUSE or sealed handle names\n"
-		"  rebuild                              fill the map by a scan of the share\n"
-		"  revoke [--yes]                       make every handle given out stale\n"
-		"  adopt                                the share has another root: take it\n"
-		"  verify                               check key and map\n"
-		"\n"
-		"Exit: 0 done, 1 failure, 2 usage, 3 share, 4 state, 5 key, 6 map, 7 newer files,\n"
-		"      8 other root, 9 no handles, 10 mount, 11 stale. See holdfast(8).\n";
-
-	(void)fputs(text, to);
 }

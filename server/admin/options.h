@@ -25,7 +25,7 @@ struct options_parser; /* one run of options_parse(), for options_old.c */
 int options_parse(int argc, char *const *argv, struct config *out, char error[OPTIONS_ERROR_MAX]);
 void options_free(struct config *config);
 
-/* The main text of --help; at most 40 lines of 80 columns. */
+/* The main text of --help; at most 40 lines of 80 columns. (options_check.c) */
 void options_help(FILE *to);
 
 /*
@@ -35,6 +35,9 @@ void options_help(FILE *to);
 int options_apply(struct options_parser *p, const char *name, const char *value);
 __attribute__((format(printf, 2, 3))) int options_fail(struct options_parser *p, const char *fmt,
 						       ...);
+
+/* What COMMAND_SERVE needs and what does not go together; defaults that depend on others. (options_check.c) */
+int options_check_serve(struct options_parser *p, struct config *c);
 
 /* virtiofsd's `-o` list. 0 or -EINVAL with the message set. (options_old.c) */
 int options_old_apply(struct options_parser *p, const char *list);

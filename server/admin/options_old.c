@@ -16,7 +16,7 @@
 static const struct old_option {
 	const char *name;  /* in the old form */
 	const char *value; /* NULL: any or none, handed on */
-	const char *now;   /* the option of today */
+	const char *now;   /* the option of today; NULL: nothing */
 	const char *now_value;
 } old_options[] = {
 	{ "source", NULL, "shared-dir", NULL },
@@ -42,7 +42,18 @@ static const struct old_option {
 	{ "posix_lock", NULL, "posix-lock", NULL },
 	{ "no_posix_lock", NULL, "no-posix-lock", NULL },
 	{ "allow_direct_io", NULL, "allow-direct-io", NULL },
+	{ "no_allow_direct_io", NULL, "no-allow-direct-io", NULL },
+	{ "security_label", NULL, "security-label", NULL },
+	{ "no_security_label", NULL, "no-security-label", NULL },
+	{ "readdirplus", NULL, "readdirplus", NULL },
+	{ "no_readdirplus", NULL, "no-readdirplus", NULL },
+	{ "modcaps", NULL, "modcaps", NULL },
+	{ "timeout", NULL, "timeout", NULL },
+	{ "debug", NULL, "log-level", "debug" },
 	{ "inode_file_handles", NULL, "inode-file-handles", NULL },
+	/* Of no meaning here. */
+	{ "max_idle_threads", NULL, NULL, NULL },
+	{ "allow_root", NULL, NULL, NULL },
 };
 
 static int apply_one(struct options_parser *p, char *item)
@@ -60,6 +71,8 @@ static int apply_one(struct options_parser *p, char *item)
 			continue;
 		if (old->value && (!value || strcmp(old->value, value) != 0))
 			continue;
+		if (!old->now)
+			return 0;
 		options_note_old(p, old->now, now_value);
 		err = options_apply(p, old->now, now_value);
 		if (err == 1)

@@ -7,6 +7,12 @@
 
 #include "admin/config.h"
 
+/*
+ * Closes what a device inherited and does not use: a sandbox would be left open by it. First of all, before anything is
+ * opened. (serve_process.c)
+ */
+void serve_close_inherited(const struct config *c);
+
 /* Serves in the foreground; the exit code. */
 int serve(const struct config *c);
 

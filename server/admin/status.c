@@ -7,13 +7,13 @@
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "admin/config.h"
 #include "admin/json.h"
 #include "base/util.h"
 #include "export/export.h"
 #include "fuse/fuse.h"
+#include "transport/vhostuser.h"
 
 struct snapshot {
 	struct export_stats x;
@@ -51,14 +51,33 @@ static void member(FILE *to, const char *before, const char *value)
 	json_string(to, value);
 }
 
+static void write_json_way(FILE *to, const struct status_source *source)
+{
+	struct vhostuser_stats v = { 0 };
+
+	member(to, ", \"mount\": ", source->mount ? source->mount : "");
+	if (source->mount)
+		return;
+	vhostuser_stats(source->vhost, &v);
+	member(to, ", \"device\": {\"socket\": ", source->socket);
+	member(to, ", \"sandbox\": ", source->sandbox);
+	member(to, ", \"capabilities\": ", source->capabilities);
+	(void)fprintf(to,
+		      ", \"connected\": %s, \"connections\": %" PRIu64 ", \"refused\": %" PRIu64
+		      ", \"queues\": %u, \"requests\": %" PRIu64 ", \"kicks\": %" PRIu64
+		      ", \"notifications\": %" PRIu64 "}",
+		      truth(v.connected), v.connections, v.refused, v.queues, v.requests, v.kicks,
+		      v.notifications);
+}
+
 static void write_json(FILE *to, const struct status_source *source, const struct snapshot *s)
 {
 	const struct export_stats *x = &s->x;
 
-	(void)fprintf(to, "{\"pid\": %ld", (long)getpid());
+	(void)fprintf(to, "{\"pid\": %ld", source->pid);
 	member(to, ", \"version\": ", HOLDFAST_VERSION);
 	member(to, ", \"share\": ", source->share);
-	member(to, ", \"mount\": ", source->mount);
+	write_json_way(to, source);
 	(void)fprintf(to,
 		      ", \"readonly\": %s, \"started\": %" PRId64 ", \"uptime_seconds\": %" PRIu64,
 		      truth(source->readonly), source->started, s->uptime);
@@ -110,6 +129,21 @@ static void put_path(FILE *to, const char *path)
 	}
 }
 
+static void write_text_device(FILE *to, const struct status_source *source)
+{
+	struct vhostuser_stats v = { 0 };
+
+	vhostuser_stats(source->vhost, &v);
+	(void)fprintf(to, "  sandbox: %s, capabilities %s\n", source->sandbox,
+		      source->capabilities[0] ? source->capabilities : "none");
+	(void)fprintf(to,
+		      "  device:  %s, %" PRIu64 " connections (%" PRIu64
+		      " ended for bad input), %u queues, %" PRIu64 " requests, %" PRIu64
+		      " kicks, %" PRIu64 " notifications\n",
+		      v.connected ? "connected" : "no front-end", v.connections, v.refused,
+		      v.queues, v.requests, v.kicks, v.notifications);
+}
+
 static void write_text(FILE *to, const struct status_source *source, const struct snapshot *s)
 {
 	const struct export_stats *x = &s->x;
@@ -119,12 +153,14 @@ static void write_text(FILE *to, const struct status_source *source, const struc
 
 	if (gmtime_r(&started, &tm))
 		(void)strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", &tm);
-	(void)fprintf(to, "daemon %ld (holdfast %s) since %s: serves ", (long)getpid(),
+	(void)fprintf(to, "daemon %ld (holdfast %s) since %s: serves ", source->pid,
 		      HOLDFAST_VERSION, when);
 	put_path(to, source->share);
-	(void)fputs(" at ", to);
-	put_path(to, source->mount);
+	(void)fputs(source->mount ? " at " : " on socket ", to);
+	put_path(to, source->mount ? source->mount : source->socket);
 	(void)fprintf(to, "%s\n", source->readonly ? ", read-only" : "");
+	if (!source->mount)
+		write_text_device(to, source);
 
 	(void)fprintf(to, "  export:  %s, root generation %" PRIu32 ", %s, handles %s (%s)\n",
 		      s->uuid, x->root_generation, x->fs_type,

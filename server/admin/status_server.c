@@ -34,6 +34,7 @@ struct status_server {
 	int listener;
 	int stop; /* eventfd */
 	pthread_t thread;
+	bool started;
 	char name[64];
 };
 
@@ -166,16 +167,15 @@ static void *run(void *arg)
 }
 
 /* A listening socket under its final name. */
-static int open_socket(struct status_server *s)
+static int open_socket(struct status_server *s, long pid)
 {
 	char before[64];
 	struct sockaddr_un addr;
 	int err;
 
-	(void)snprintf(before, sizeof(before), "%s%ld.new", HOLDFAST_STATUS_SOCKET_PREFIX,
-		       (long)getpid());
-	(void)snprintf(s->name, sizeof(s->name), "%s%ld%s", HOLDFAST_STATUS_SOCKET_PREFIX,
-		       (long)getpid(), HOLDFAST_STATUS_SOCKET_SUFFIX);
+	(void)snprintf(before, sizeof(before), "%s%ld.new", HOLDFAST_STATUS_SOCKET_PREFIX, pid);
+	(void)snprintf(s->name, sizeof(s->name), "%s%ld%s", HOLDFAST_STATUS_SOCKET_PREFIX, pid,
+		       HOLDFAST_STATUS_SOCKET_SUFFIX);
 	err = set_address(&addr, s->rundir, before);
 	if (err)
 		return err;
@@ -194,7 +194,7 @@ static int open_socket(struct status_server *s)
 	return 0;
 }
 
-int status_server_start(int rundir, const struct status_source *source, struct status_server **out)
+int status_server_new(int rundir, long pid, struct status_server **out)
 {
 	struct status_server *s = calloc(1, sizeof(*s));
 	int err;
@@ -202,42 +202,46 @@ int status_server_start(int rundir, const struct status_source *source, struct s
 	*out = NULL;
 	if (!s)
 		return -ENOMEM;
-	s->source = *source;
 	s->rundir = rundir;
 	s->listener = -1;
 	s->stop = eventfd(0, EFD_CLOEXEC);
-	if (s->stop < 0) {
-		err = -errno;
-		goto err_free;
+	err = s->stop < 0 ? errno_neg() : 0;
+	if (!err) {
+		remove_stale(rundir);
+		err = open_socket(s, pid);
 	}
-	remove_stale(rundir);
-	err = open_socket(s);
 	if (err)
-		goto err_close;
-	err = -pthread_create(&s->thread, NULL, run, s);
-	if (err)
-		goto err_unlink;
-	*out = s;
-	return 0;
+		status_server_abandon(s);
+	else
+		*out = s;
+	return err;
+}
 
-err_unlink:
-	(void)unlinkat(rundir, s->name, 0);
-err_close:
+int status_server_start(struct status_server *s, const struct status_source *source)
+{
+	int err;
+
+	s->source = *source;
+	err = -pthread_create(&s->thread, NULL, run, s);
+	s->started = err == 0;
+	return err;
+}
+
+void status_server_abandon(struct status_server *s)
+{
+	if (!s)
+		return;
 	fd_close(s->listener);
 	fd_close(s->stop);
-err_free:
 	free(s);
-	return err;
 }
 
 void status_server_stop(struct status_server *s)
 {
 	if (!s)
 		return;
-	if (eventfd_write(s->stop, 1) == 0)
+	if (s->started && eventfd_write(s->stop, 1) == 0)
 		(void)pthread_join(s->thread, NULL);
 	(void)unlinkat(s->rundir, s->name, 0);
-	fd_close(s->listener);
-	fd_close(s->stop);
-	free(s);
+	status_server_abandon(s);
 }

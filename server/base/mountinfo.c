@@ -5,12 +5,15 @@
 #include "base/mountinfo.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
 #include "base/util.h"
+
+#define TABLE_STEP ((size_t)16 << 10)
 
 static bool is_octal(char c)
 {
@@ -62,21 +65,55 @@ static bool parse_line(char *line, struct mountinfo *out)
 	return true;
 }
 
-int mountinfo_each(mountinfo_fn *each, void *arg)
+/* The whole table, as a string to be freed; NULL: errno says why. */
+static char *read_table(int fd)
 {
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	CLEANUP_FREE char *line = NULL;
-	size_t room = 0;
+	size_t used = 0, room = 0;
+	char *text = NULL;
+
+	for (;;) {
+		ssize_t n;
+
+		if (room - used < 2) {
+			char *grown = realloc(text, room + TABLE_STEP);
+
+			if (!grown)
+				break;
+			text = grown;
+			room += TABLE_STEP;
+		}
+		n = pread(fd, text + used, room - used - 1, (off_t)used);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			break;
+		used += (size_t)n;
+		text[used] = '\0';
+		if (n == 0)
+			return text;
+	}
+	free(text);
+	return NULL;
+}
+
+int mountinfo_each(int fd, mountinfo_fn *each, void *arg)
+{
+	CLEANUP_FD int own = fd < 0 ? open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC) : -1;
+	CLEANUP_FREE char *text = NULL;
+	char *rest, *line;
 	bool more = true;
 
-	if (!f)
-		return -errno;
-	while (more && getline(&line, &room, f) > 0) {
+	if (fd < 0 && own < 0)
+		return errno_neg();
+	text = read_table(fd < 0 ? own : fd);
+	if (!text)
+		return errno_neg();
+	rest = text;
+	while (more && (line = strsep(&rest, "\n"))) {
 		struct mountinfo m;
 
 		if (parse_line(line, &m))
 			more = each(arg, &m);
 	}
-	(void)fclose(f);
 	return 0;
 }

@@ -16,10 +16,11 @@ struct mountinfo {
 };
 
 /*
- * Calls `each` for one mount after the other, the oldest first, until it gives false; what it is given is
+ * The table is read from its beginning, by `fd`, a descriptor of it that may be in use elsewhere (poll, other threads), or
+ * of the present namespace with -1. Calls `each` for one mount after the other, the oldest first, until it gives false; what it is given is
  * valid during the call. 0, or -errno when the table cannot be read. Asks no file system anything.
  */
 typedef bool mountinfo_fn(void *arg, const struct mountinfo *m);
-int mountinfo_each(mountinfo_fn *each, void *arg);
+int mountinfo_each(int fd, mountinfo_fn *each, void *arg);
 
 #endif

@@ -207,8 +207,8 @@ static int cached_node(struct worker *w, const struct looked *looked, struct min
 			*out = cached_as(w, looked, minted->nodeid);
 	}
 	if (*out)
-		*recent = (struct recent){ .ino = looked->stx.stx_ino,
-					   .nodeid = cache_nodeid(*out) };
+		*recent =
+			(struct recent){ .ino = looked->stx.stx_ino, .nodeid = cache_nodeid(*out) };
 	return ret;
 }
 

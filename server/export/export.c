@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "export/map_files.h"
 #include "holdfast/exit.h"
 
 #define DRAIN_TIMEOUT_MS 10000
@@ -57,17 +58,16 @@ static struct epoch *epoch_get(struct export *x)
 
 static int epoch_map(struct export *x, struct epoch *e, bool create, bool *created)
 {
-	CLEANUP_FREE char *path = NULL;
+	char path[MAP_FILES_PATH_MAX];
 	struct map_config config = {
+		.path = path,
 		.vfs = x->config.vfs,
 		.keyring = e->keyring,
 		.strict = x->config.strict,
 		.create = create,
 	};
 
-	if (asprintf(&path, "%s/%s", x->config.statepath, MAP_FILE) < 0)
-		return -ENOMEM;
-	config.path = path;
+	map_files_path(x->config.statedir, MAP_FILE, path);
 	return map_open(&config, &e->map, created);
 }
 
@@ -188,6 +188,11 @@ void worker_free(struct worker *w)
 	free(w);
 }
 
+int worker_proc(const struct worker *w)
+{
+	return w->x->proc;
+}
+
 bool worker_would_wait(const struct worker *w)
 {
 	return w->would_wait;
@@ -223,10 +228,17 @@ void worker_count_forged(struct worker *w, const char *what)
 
 /* --- opening: the share ----------------------------------------------------------------------------------------- */
 
+static int open_hostfs(struct export *x, bool handles)
+{
+	return hostfs_new(handles, x->run_id, x->config.places, &x->hostfs);
+}
+
 static int open_share(struct export *x, int *exit_code)
 {
+	const struct places *places = x->config.places;
+
 	*exit_code = HOLDFAST_EXIT_SHARE;
-	x->root = open(x->config.share, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	x->root = open(places ? places->root : x->config.share, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (x->root < 0) {
 		int error = errno;
 
@@ -235,7 +247,8 @@ static int open_share(struct export *x, int *exit_code)
 		return -error;
 	}
 	x->root_dir = openat(x->root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	x->proc = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	x->proc = places ? fcntl(places->proc, F_DUPFD_CLOEXEC, 0)
+			 : open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (x->proc < 0) {
 		int error = errno;
 
@@ -244,7 +257,7 @@ static int open_share(struct export *x, int *exit_code)
 	}
 	if (getrandom(x->run_id, sizeof(x->run_id), 0) != (ssize_t)sizeof(x->run_id))
 		return -EIO;
-	return hostfs_new(x->config.handles != HANDLES_NEVER, x->run_id, &x->hostfs);
+	return open_hostfs(x, x->config.handles != HANDLES_NEVER);
 }
 
 /* Handles persist if those of the share's own root do: all attachments begin there. */
@@ -269,7 +282,7 @@ static int probe_share(struct export *x, struct mint *mint, int *exit_code)
 	/* Begin anew, so that no file system below claims to persist either. */
 	hostfs_free(x->hostfs);
 	x->hostfs = NULL;
-	ret = hostfs_new(false, x->run_id, &x->hostfs);
+	ret = open_hostfs(x, false);
 	return ret < 0 ? ret : hostfs_look_root(x->hostfs, mint, x->root, &x->root_look);
 }
 

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <sys/stat.h>
 
+#include "base/places.h"
 #include "export/row.h"
 #include "export/types.h"
 
@@ -22,9 +23,10 @@ struct node;
 enum handles_mode { HANDLES_NEVER, HANDLES_PREFER, HANDLES_MANDATORY };
 
 struct export_config {
-	const char *share; /* path of the shared directory */
+	const char *share;	     /* path of the shared directory */
+	const struct places *places; /* NULL: the host's; kept by the caller until export_close() */
 	int statedir; /* descriptor of the state directory, -1 with HANDLES_NEVER; kept by the caller */
-	const char *statepath; /* its path, for messages and for SQLite */
+	const char *statepath; /* its path, for messages */
 	int rundir;	       /* descriptor of the directory for the ring */
 	enum handles_mode handles;
 	bool moved_out_allow; /* --moved-out=allow */
@@ -47,6 +49,12 @@ void export_close(struct export *x);
 
 int worker_new(struct export *x, struct worker **out);
 void worker_free(struct worker *w); /* takes NULL */
+
+/*
+ * An O_PATH descriptor of /proc/self/fd, valid as long as the export: the name of a number in it leads to what the
+ * descriptor of that number has open.
+ */
+int worker_proc(const struct worker *w);
 
 /*
  * To be called when a request begins: takes a new root generation over when `revoke` has raised it

@@ -24,6 +24,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/log.h"
+#include "base/places.h"
 #include "base/util.h"
 #include "export/hostfs_ids.h"
 
@@ -56,6 +57,7 @@ struct mount_entry {
 
 struct hostfs {
 	bool handles; /* wanted at all */
+	int proc;     /* /proc/self/fd */
 	uint8_t run_id[HOLDFAST_UUID_LEN];
 	bool unique_ids;       /* the kernel gives mount ids that are never used again */
 	pthread_rwlock_t lock; /* guards the tables and their sizes */
@@ -86,7 +88,8 @@ static uint64_t statx_mount(const struct statx *stx)
 	return stx->stx_mnt_id;
 }
 
-int hostfs_new(bool handles, const uint8_t run_id[HOLDFAST_UUID_LEN], struct hostfs **out)
+int hostfs_new(bool handles, const uint8_t run_id[HOLDFAST_UUID_LEN], const struct places *places,
+	       struct hostfs **out)
 {
 	struct hostfs *h = calloc(1, sizeof(*h));
 	struct raw_handle raw = { .head.handle_bytes = IDENTITY_HANDLE_MAX };
@@ -96,7 +99,10 @@ int hostfs_new(bool handles, const uint8_t run_id[HOLDFAST_UUID_LEN], struct hos
 		return -ENOMEM;
 	h->handles = handles;
 	memcpy(h->run_id, run_id, sizeof(h->run_id));
-	h->mountinfo = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	h->mountinfo = places ? fcntl(places->mountinfo, F_DUPFD_CLOEXEC, 0)
+			      : open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	h->proc = places ? fcntl(places->proc, F_DUPFD_CLOEXEC, 0)
+			 : open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (h->mountinfo < 0)
 		log_debug("cannot open /proc/self/mountinfo: %s", strerror(errno));
 	pthread_rwlock_init(&h->lock, NULL);
@@ -115,6 +121,7 @@ void hostfs_free(struct hostfs *h)
 	if (!h)
 		return;
 	fd_close(h->mountinfo);
+	fd_close(h->proc);
 	pthread_mutex_destroy(&h->mountinfo_lock);
 	pthread_rwlock_destroy(&h->lock);
 	free(h->fs);
@@ -144,7 +151,7 @@ static void fs_settle_clone(struct hostfs *h, struct fs_entry *e)
 		if (!other->persistent || other->dev == e->dev || other->kind != e->kind ||
 		    e->kind == HOSTFS_BTRFS || memcmp(other->fsid, e->fsid, sizeof(e->fsid)) != 0)
 			continue;
-		if (!hostfs_dev_mounted(other->dev)) {
+		if (!hostfs_dev_mounted(h->mountinfo, other->dev)) {
 			other->persistent = false;
 			continue;
 		}
@@ -173,17 +180,17 @@ static int fs_insert(struct hostfs *h, const struct fs_entry *e)
 }
 
 /* What `fd` (O_PATH) holds, opened so that ioctl(2) accepts it, or -errno. Its type cannot change any more. */
-static int fs_open(int fd, mode_t mode)
+static int fs_open(const struct hostfs *h, int fd, mode_t mode)
 {
-	char path[32];
+	char name[16];
 	int opened = -1;
 
 	errno = ENOTTY;
 	if (S_ISDIR(mode)) {
 		opened = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	} else if (S_ISREG(mode)) {
-		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-		opened = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+		snprintf(name, sizeof(name), "%d", fd);
+		opened = openat(h->proc, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	}
 	return opened < 0 ? errno_neg() : opened;
 }
@@ -206,7 +213,7 @@ static int fs_ask(struct hostfs *h, const struct statx *stx, int fd, struct fs_e
 	e->kind = hostfs_kind_of(fd);
 	if (!h->handles || e->kind == HOSTFS_OTHER)
 		return 0;
-	probe = fs_open(fd, check.stx_mode);
+	probe = fs_open(h, fd, check.stx_mode);
 	if (probe < 0)
 		return probe;
 	e->persistent = hostfs_fsid(probe, e->kind, e->fsid) == 0;
@@ -585,7 +592,7 @@ bool hostfs_has_submounts(struct hostfs *h, int root)
 	} else {
 		if (!h->submounts_known ||
 		    (poll(&p, 1, 0) > 0 && (p.revents & (POLLPRI | POLLERR)))) {
-			h->has_submounts = hostfs_mounts_below(root);
+			h->has_submounts = hostfs_mounts_below(h->mountinfo, h->proc, root);
 			h->submounts_known = true;
 		}
 		has = h->has_submounts;

@@ -14,6 +14,7 @@
 #include "export/nodeid.h"
 
 struct hostfs;
+struct places;
 
 enum hostfs_kind {
 	HOSTFS_OTHER, /* handles are not known to persist */
@@ -56,7 +57,8 @@ struct vantage {
  * `handles` false: no object is persistent. `run_id`: takes the place of the file system's id in the identities of
  * what does not persist, so that they are of this run alone.
  */
-int hostfs_new(bool handles, const uint8_t run_id[HOLDFAST_UUID_LEN], struct hostfs **out);
+int hostfs_new(bool handles, const uint8_t run_id[HOLDFAST_UUID_LEN], const struct places *places,
+	       struct hostfs **out);
 void hostfs_free(struct hostfs *h);
 
 /*

@@ -136,23 +136,23 @@ static bool is_wanted(void *arg, const struct mountinfo *m)
 	return !w->found;
 }
 
-bool hostfs_dev_mounted(uint64_t dev)
+bool hostfs_dev_mounted(int mountinfo, uint64_t dev)
 {
 	struct wanted w = { .dev = dev };
 
-	return mountinfo_each(is_wanted, &w) < 0 || w.found;
+	return mountinfo_each(mountinfo, is_wanted, &w) < 0 || w.found;
 }
 
-bool hostfs_mounts_below(int root)
+bool hostfs_mounts_below(int mountinfo, int proc, int root)
 {
-	char link[32], path[PATH_MAX];
+	char name[16], path[PATH_MAX];
 	struct wanted w = { .below = path };
 	ssize_t n;
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", root);
-	n = readlink(link, path, sizeof(path) - 1);
+	snprintf(name, sizeof(name), "%d", root);
+	n = readlinkat(proc, name, path, sizeof(path) - 1);
 	if (n < 0)
 		return true;
 	path[n] = '\0';
-	return mountinfo_each(is_wanted, &w) < 0 || w.found;
+	return mountinfo_each(mountinfo, is_wanted, &w) < 0 || w.found;
 }

@@ -17,9 +17,9 @@ int hostfs_fsid(int fd, enum hostfs_kind kind, uint8_t out[HOLDFAST_UUID_LEN]);
 int hostfs_subvol(int fd, uint8_t out[HOLDFAST_UUID_LEN]);
 
 /* Is a file system with this st_dev mounted? True when it cannot be told. */
-bool hostfs_dev_mounted(uint64_t dev);
+bool hostfs_dev_mounted(int mountinfo, uint64_t dev);
 
 /* Is anything mounted below the directory? True when it cannot be told. */
-bool hostfs_mounts_below(int root);
+bool hostfs_mounts_below(int mountinfo, int proc, int root);
 
 #endif

@@ -16,6 +16,7 @@
 #include <stdio.h>
 
 #include "base/util.h"
+#include "export/map_files.h"
 #include "export/map_private.h"
 
 /* --- errors ------------------------------------------------------------------------------------- */
@@ -305,6 +306,10 @@ static int resolve_path(struct map *m, const char *path)
 	CLEANUP_FREE char *base_copy = strdup(path);
 	CLEANUP_FREE char *dir = NULL;
 
+	if (map_files_is(path)) {
+		m->path = strdup(path);
+		return m->path ? 0 : -ENOMEM;
+	}
 	if (!dir_copy || !base_copy)
 		return -ENOMEM;
 	dir = realpath(dirname(dir_copy), NULL);
@@ -323,7 +328,7 @@ static int resolve_path(struct map *m, const char *path)
  */
 static int make_file(const struct map *m)
 {
-	int fd = open(m->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int fd = map_files_open(m->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 
 	if (fd < 0)
 		return errno == EEXIST ? 0 : errno_neg();
@@ -358,7 +363,9 @@ static int map_new(const struct map_config *config, struct map **out)
 	m->config = *config;
 	if (!m->config.wal_cap)
 		m->config.wal_cap = MAP_WAL_CAP_DEFAULT;
-	err = resolve_path(m, config->path);
+	err = map_files_init();
+	if (!err)
+		err = resolve_path(m, config->path);
 	if (!err && config->vfs) {
 		m->vfs = strdup(config->vfs);
 		err = m->vfs ? 0 : -ENOMEM;

@@ -158,6 +158,27 @@ static bool has_other_names(int fd)
 	       !S_ISDIR(stx.stx_mode) && stx.stx_nlink > 1;
 }
 
+/*
+ * Where the share is the process's root (chroot), the kernel gives paths of objects outside of it that look like paths
+ * inside. So what cannot be found at its own path, again and again, is taken for outside.
+ */
+static bool seems_outside(struct worker *w, int fd, int error)
+{
+	static const char deleted[] = " (deleted)";
+	char link[16], path[PATH_MAX];
+	size_t tail = sizeof(deleted) - 1;
+	ssize_t n;
+
+	if (error != -EAGAIN && error != -ENOENT && error != -EACCES)
+		return false;
+	if (!w->x->config.places || strcmp(w->x->config.places->root, "/") != 0)
+		return false;
+	snprintf(link, sizeof(link), "%d", fd);
+	n = readlinkat(w->x->proc, link, path, sizeof(path));
+	/* A name that was removed, of a file that has others: says nothing. */
+	return n >= 0 && ((size_t)n < tail || memcmp(path + (size_t)n - tail, deleted, tail) != 0);
+}
+
 int step_by_cached_fd(struct worker *w, const struct step *s, struct node **out)
 {
 	struct node *n = cache_find(w->x->cache, s->nodeid);
@@ -172,6 +193,8 @@ int step_by_cached_fd(struct worker *w, const struct step *s, struct node **out)
 			if (ret != -EAGAIN && ret != -ENOENT)
 				break;
 		}
+		if (seems_outside(w, fd, ret))
+			ret = -EXDEV;
 		if (ret == -EXDEV && w->x->config.moved_out_allow)
 			ret = step_outside(w, s, fd, out);
 		else if (ret == -EXDEV && has_other_names(fd))

@@ -59,16 +59,26 @@ static bool groups_fixed(void)
 	return syscall(SYS_capget, &header, caps) == 0 && caps[0].effective & (1U << CAP_SETGID);
 }
 
-int creds_prepare(struct fuse_thread *t)
+/* Once for each thread: an umask and a working directory of its own, and no supplementary groups. */
+static int thread_prepare(struct fuse_thread *t)
 {
 	if (t->umask_private)
 		return 0;
-	if (unshare(CLONE_FS) != 0 || fchdir(worker_proc(t->worker)) != 0)
+	if (unshare(CLONE_FS) != 0)
 		return -errno;
 	if (geteuid() == 0 && raw_setgroups(0, NULL) != 0 && !groups_fixed())
 		return -EPERM;
 	t->umask_private = true;
 	return 0;
+}
+
+int creds_enter_proc(struct fuse_thread *t)
+{
+	int error = thread_prepare(t);
+
+	if (!error && fchdir(worker_proc(t->worker)) != 0)
+		error = -errno;
+	return error;
 }
 
 static int group_add(struct fuse_thread *t, struct creds *saved)
@@ -125,7 +135,7 @@ int creds_enter(struct fuse_thread *t, mode_t mask, struct creds *saved)
 	if (!error)
 		error = idmap_to_host(config->gidmap, t->request.in->gid, &gid);
 	if (!error)
-		error = creds_prepare(t);
+		error = thread_prepare(t);
 	if (!error && root) {
 		error = ids_switch(t, saved, uid, gid);
 		if (error)
@@ -151,7 +161,7 @@ int creds_enter_group(struct fuse_thread *t, struct creds *saved)
 	*saved = (struct creds){ 0 };
 	error = idmap_to_host(fuse_server_config(t->server)->gidmap, t->request.in->gid, &gid);
 	if (!error)
-		error = creds_prepare(t);
+		error = thread_prepare(t);
 	if (!error && root) {
 		error = ids_switch(t, saved, 0, gid);
 		if (error)

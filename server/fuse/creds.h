@@ -13,10 +13,10 @@
 #include "fuse/fuse.h"
 
 /*
- * Once for each thread: an umask and a working directory of its own, the latter /proc/self/fd (ops.h, proc_name()), and no
- * supplementary groups. The functions below see to it themselves. 0 or -errno.
+ * From here on the thread's working directory is /proc/self/fd, and its own: for system calls that take an O_PATH object
+ * only by a path (ops.h, proc_name()). 0 or -errno.
  */
-int creds_prepare(struct fuse_thread *t);
+int creds_enter_proc(struct fuse_thread *t);
 
 struct creds {
 	bool uid_switched, gid_switched, group_added;

@@ -50,8 +50,8 @@ struct fuse_config {
 	 * refused.
 	 */
 	uint64_t if_offered;
-	unsigned max_open;	/* cap of open files and directories */
-	unsigned max_locks;	/* cap of lock owners' descriptors */
+	unsigned max_open;		    /* cap of open files and directories */
+	unsigned max_locks;		    /* cap of lock owners' descriptors */
 	double entry_timeout, attr_timeout; /* seconds, from `cache` unless set */
 };
 

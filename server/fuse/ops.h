@@ -46,7 +46,7 @@ int check_writable(const struct fuse_thread *t);
 
 /*
  * "N" in /proc/self/fd: system calls without a descriptor's form reach an O_PATH object by it. For those that have no
- * *at() either, the thread has that directory as its working directory after creds_prepare().
+ * *at() either, the thread has that directory as its working directory after creds_enter_proc().
  */
 static inline const char *proc_name(int fd, char name[PROC_NAME_LEN])
 {

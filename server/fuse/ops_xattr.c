@@ -74,7 +74,7 @@ static const char *guest_name(const struct fuse_thread *t, const char *host)
 static int node_path(struct fuse_thread *t, struct node *node, char path[PROC_NAME_LEN])
 {
 	int fd = node_fd(t->worker, node);
-	int error = fd < 0 ? fd : creds_prepare(t);
+	int error = fd < 0 ? fd : creds_enter_proc(t);
 
 	if (error)
 		return error;
@@ -186,7 +186,7 @@ void xattr_drop_capability(struct fuse_thread *t, int fd)
 	    strcmp(host, CAPABILITY) == 0)
 		return;
 	/* Mostly there is none; the data is written and the owner changed in any case. */
-	if (!creds_prepare(t))
+	if (!creds_enter_proc(t))
 		(void)removexattr(proc_name(fd, path), host);
 }
 

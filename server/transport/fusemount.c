@@ -60,7 +60,7 @@ static int mounted_on(const char *path, bool *ours)
 {
 	struct seen s = { .path = path, .id = -1 };
 
-	(void)mountinfo_each(see_mount, &s);
+	(void)mountinfo_each(-1, see_mount, &s);
 	*ours = s.ours;
 	return s.id;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * guestmem.c - tables of guest memory, their mappings, and what happens when the memory goes away below us.
+ * guestmem.c - tables of guest memory, their mappings, and what happens when the memory goes away
+ * below us.
  *
- * A mapping is one mmap of a front-end's file; tables that have the region in common share it. A table is sorted by guest
- * address and never changes. Used by the connection's thread (which makes tables) and all queues' threads (which
- * translate).
+ * A mapping is one mmap of a front-end's file; tables that have the region in common share it. A
+ * table is sorted by guest address and never changes. Used by the connection's thread (which makes
+ * tables) and all queues' threads (which translate).
  */
 #include "transport/guestmem.h"
 
@@ -40,32 +41,51 @@ struct guestmem {
 	struct region regions[];
 };
 
-/* --- the registry of mappings, for the signal handler ------------------------------------------------ */
+/*
+ * --- the registry of mappings, for the signal handler
+ * ------------------------------------------------
+ */
 
-/* Tables that are just being replaced live beside the new ones, and inflight regions beside both. */
+/*
+ * Tables that are just being replaced live beside the new ones, and inflight regions beside both.
+ */
 #define SLOTS (2 * GUESTMEM_REGIONS_MAX + 64)
 
 struct slot {
-	_Atomic(uintptr_t) start; /* 0: free; written last, cleared first */
+	atomic_bool taken;	  /* by whoever set it; no lock, which a fork could leave locked */
+	_Atomic(uintptr_t) start; /* 0: nothing to be found; written last, cleared first */
 	atomic_size_t len;
 	_Atomic(struct mapping *) mapping;
 };
 
 static struct slot registry[SLOTS];
-static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER; /* guards who takes which slot */
 
-/* Async-signal-safe. The whole mapping is replaced: of huge pages no part can be. */
+/*
+ * Async-signal-safe. The whole mapping is replaced: of huge pages no part can be. The mapping that
+ * was met stays where it is meanwhile, since who met it holds it; other slots may change hands
+ * under our eyes.
+ */
 static void on_sigbus(int number, siginfo_t *info, void *context)
 {
 	uintptr_t at = (uintptr_t)info->si_addr;
 	int saved = errno;
 
 	(void)context;
+	/* Sent by somebody: there is no address, and no access that would be repeated. */
+	if (info->si_code <= 0) {
+		(void)signal(number, SIG_DFL);
+		(void)raise(number);
+		errno = saved;
+		return;
+	}
 	for (unsigned i = 0; i < SLOTS; i++) {
 		uintptr_t start = atomic_load(&registry[i].start);
 		size_t len = atomic_load(&registry[i].len);
 
 		if (!start || at < start || at - start >= len)
+			continue;
+		/* Was that the length of this start, or of the slot's next mapping? */
+		if (atomic_load(&registry[i].start) != start)
 			continue;
 		if (mmap((void *)start, len, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
@@ -84,7 +104,7 @@ static void init_once(void)
 {
 	struct sigaction action = { .sa_sigaction = on_sigbus, .sa_flags = SA_SIGINFO };
 
-	(void)sigaction(SIGBUS, &action, NULL);
+	(void)sigaction(SIGBUS, &action, NULL); /* fails for bad arguments alone */
 }
 
 int guestmem_init(void)
@@ -96,30 +116,34 @@ int guestmem_init(void)
 
 static int slot_take(struct mapping *m)
 {
-	int ret = -ENOMEM;
-
-	pthread_mutex_lock(&registry_lock);
 	for (unsigned i = 0; i < SLOTS; i++) {
-		if (atomic_load(&registry[i].start))
+		if (atomic_exchange(&registry[i].taken, true))
 			continue;
 		m->slot = i;
 		atomic_store(&registry[i].mapping, m);
 		atomic_store(&registry[i].len, m->len);
 		atomic_store(&registry[i].start, (uintptr_t)m->base);
-		ret = 0;
-		break;
+		return 0;
 	}
-	pthread_mutex_unlock(&registry_lock);
-	return ret;
+	return -ENOMEM;
 }
 
-/* --- mappings -------------------------------------------------------------------------------------- */
+static void slot_give(unsigned slot)
+{
+	atomic_store(&registry[slot].start, 0);
+	atomic_store(&registry[slot].taken, false);
+}
+
+/*
+ * --- mappings
+ * --------------------------------------------------------------------------------------
+ */
 
 static void mapping_unref(struct mapping *m)
 {
 	if (!m || atomic_fetch_sub(&m->refs, 1) != 1)
 		return;
-	atomic_store(&registry[m->slot].start, 0);
+	slot_give(m->slot); /* first: another may be mapped here the moment this one is not */
 	(void)munmap(m->base, m->len);
 	free(m);
 }
@@ -128,7 +152,7 @@ static void mapping_unref(struct mapping *m)
 static int mapping_new(int fd, uint64_t offset, uint64_t size, struct mapping **out, uint8_t **at)
 {
 	struct stat st;
-	uint64_t page;
+	uint64_t page = (uint64_t)getpagesize();
 	uint64_t skip;
 	struct mapping *m;
 	void *base;
@@ -136,12 +160,12 @@ static int mapping_new(int fd, uint64_t offset, uint64_t size, struct mapping **
 
 	if (fstat(fd, &st) < 0)
 		return errno_neg();
-	/* The block size is that of the huge pages on a hugetlbfs. */
-	page = (uint64_t)st.st_blksize > (uint64_t)getpagesize() ? (uint64_t)st.st_blksize
-								 : (uint64_t)getpagesize();
-	if (!S_ISREG(st.st_mode) || page & (page - 1) || size > SIZE_MAX - page ||
-	    offset > (uint64_t)st.st_size || size > (uint64_t)st.st_size - offset)
+	if (!S_ISREG(st.st_mode) || offset > (uint64_t)st.st_size ||
+	    size > (uint64_t)st.st_size - offset)
 		return -EINVAL;
+	/* The block size is that of the huge pages on a hugetlbfs, and does no harm elsewhere. */
+	if (st.st_blksize > getpagesize() && !(st.st_blksize & (st.st_blksize - 1)))
+		page = (uint64_t)st.st_blksize;
 	skip = offset & (page - 1);
 	m = calloc(1, sizeof(*m));
 	if (!m)
@@ -191,7 +215,10 @@ bool guestmem_mapping_lost(const struct guestmem_mapping *m)
 	return atomic_load_explicit(&m->mapping->lost, memory_order_relaxed);
 }
 
-/* --- tables ---------------------------------------------------------------------------------------- */
+/*
+ * --- tables
+ * ----------------------------------------------------------------------------------------
+ */
 
 static struct guestmem *table_new(unsigned count)
 {
@@ -324,7 +351,10 @@ bool guestmem_lost(const struct guestmem *m)
 	return false;
 }
 
-/* --- addresses --------------------------------------------------------------------------------------- */
+/*
+ * --- addresses
+ * ---------------------------------------------------------------------------------------
+ */
 
 /* The region that holds a guest address, or NULL. */
 static const struct region *region_of(const struct guestmem *m, uint64_t addr)

@@ -2,13 +2,14 @@
 /*
  * inflight.c - the record of requests in flight, in a front-end's memory.
  *
- * For each queue, 64-byte aligned (vhost-user specification, "Inflight I/O tracking", split virtqueue):
+ * For each queue, 64-byte aligned (vhost-user specification, "Inflight I/O tracking", split
+ * virtqueue):
  *
  *     u64 features (0)   u16 version (1)   u16 desc_num   u16 last_batch_head   u16 used_idx
  *     desc_num times:    u8 inflight   u8 padding[5]   u16 next (not used)   u64 counter
  *
- * Each queue's part is written by whoever takes from and gives to that ring (under the ring's used lock for giving), so no
- * two threads write one entry at a time.
+ * Each queue's part is written by whoever takes from and gives to that ring (under the ring's used
+ * lock for giving), so no two threads write one entry at a time.
  */
 #include "transport/inflight.h"
 
@@ -41,7 +42,7 @@ struct part {
 };
 
 struct vring_inflight {
-	struct guestmem_mapping memory;
+	struct guestmem_mapping memory; /* first: a test looks for it there */
 	unsigned queues, queue_size;
 	size_t stride;
 	uint64_t counters[]; /* by queue: of the last head taken */
@@ -122,7 +123,10 @@ static struct part *part_of(const struct vring_inflight *f, unsigned queue)
 	return (struct part *)(void *)(f->memory.at + queue * f->stride);
 }
 
-/* --- beginning ------------------------------------------------------------------------------------- */
+/*
+ * --- beginning
+ * -------------------------------------------------------------------------------------
+ */
 
 struct left {
 	uint64_t counter;
@@ -190,7 +194,10 @@ int inflight_begin(struct vring_inflight *f, unsigned queue, unsigned ring_size,
 	return find_left(f, queue, ring_size, heads);
 }
 
-/* --- while it runs ----------------------------------------------------------------------------------- */
+/*
+ * --- while it runs
+ * -----------------------------------------------------------------------------------
+ */
 
 void inflight_take(struct vring_inflight *f, unsigned queue, uint16_t head)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * inflight.h - the record of requests in flight that outlives a back-end (VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD).
+ * inflight.h - the record of requests in flight that outlives a back-end
+ * (VHOST_USER_PROTOCOL_F_INFLIGHT_SHMFD).
  *
- * A memfd with one region for each queue, laid out as the vhost-user specification has it for split rings. Whoever
- * serves the rings next finds in it which heads were taken and not given back, and serves them again, first. Its
- * bytes are the front-end's: read once and checked like a ring.
+ * A memfd with one region for each queue, laid out as the vhost-user specification has it for split
+ * rings. Whoever serves the rings next finds in it which heads were taken and not given back, and
+ * serves them again, first. Its bytes are the front-end's: read once and checked like a ring.
  */
 #ifndef HOLDFAST_TRANSPORT_INFLIGHT_H
 #define HOLDFAST_TRANSPORT_INFLIGHT_H
@@ -14,24 +15,32 @@
 
 struct vring_inflight;
 
-/* For GET_INFLIGHT_FD: a new memfd (zeros, sealed against shrinking) for this many queues of this size. 0 or -errno. */
+/*
+ * For GET_INFLIGHT_FD: a new memfd (zeros, sealed against shrinking) for this many queues of this
+ * size. 0 or -errno.
+ */
 int inflight_create(unsigned queues, unsigned queue_size, int *fd, uint64_t *size);
 
 /*
- * For SET_INFLIGHT_FD: maps it; `fd` is not taken over. -EINVAL: too short for what is said, or numbers that make no
- * sense. Registered for SIGBUS as guest memory is.
+ * For SET_INFLIGHT_FD: maps it; `fd` is not taken over. -EINVAL: too short for what is said, or
+ * numbers that make no sense. Registered for SIGBUS as guest memory is.
  */
 int inflight_map(int fd, uint64_t offset, uint64_t size, unsigned queues, unsigned queue_size,
 		 struct vring_inflight **out);
 void inflight_unmap(struct vring_inflight *f); /* takes NULL */
 
 /*
- * A ring starts: brings the record in order with the used ring's index (a back-end may have died between the two), and
- * gives the heads to be served again, oldest first: their number (at most `max`), or -EPROTO.
+ * A ring starts: brings the record in order with the used ring's index (a back-end may have died
+ * between the two), and gives the heads to be served again, oldest first: their number (at most
+ * `max`), or -EPROTO.
  */
 int inflight_begin(struct vring_inflight *f, unsigned queue, unsigned ring_size, uint16_t used_idx,
 		   uint16_t *heads, unsigned max);
-/* A head was taken; it is being given back (before the used index moves); it was given back. */
+/*
+ * A head was taken from the ring (not one that inflight_begin() gave: that keeps its age); it is
+ * being given back (before the used index moves); it was given back. From the one to the other no
+ * other thread may take that head.
+ */
 void inflight_take(struct vring_inflight *f, unsigned queue, uint16_t head);
 void inflight_giving(struct vring_inflight *f, unsigned queue, uint16_t head);
 void inflight_given(struct vring_inflight *f, unsigned queue, uint16_t head, uint16_t used_idx);

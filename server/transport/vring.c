@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vring.c - a split virtqueue: its indices, its used ring, and who is in flight. Chains are read by vring_chain.c.
+ * vring.c - a split virtqueue: its indices, its used ring, and who is in flight. Chains are read by
+ * vring_chain.c.
  *
- * The queue's thread owns the available side (next_avail, the heads to be served again). The used side is
- * guarded by used_lock, since late answers come from other threads. Neither ever waits for the guest.
+ * The queue's thread owns the available side (next_avail, the heads to be served again). The used
+ * side is guarded by used_lock, since late answers come from other threads. Neither ever waits for
+ * the guest.
  */
 #include "transport/vring_private.h"
 
@@ -24,7 +26,10 @@ static void store_relaxed(uint16_t *at, uint16_t v)
 	__atomic_store_n(at, htole16(v), __ATOMIC_RELAXED);
 }
 
-/* --- setting up ------------------------------------------------------------------------------------ */
+/*
+ * --- setting up
+ * ------------------------------------------------------------------------------------
+ */
 
 /* The three parts in a memory: virtio 1.x, 2.7, with the event fields behind the rings. */
 static int find_parts(const struct vring_setup *setup, const struct guestmem *memory,
@@ -117,8 +122,9 @@ int vring_set_memory(struct vring *r, struct guestmem *memory)
 	if (ret)
 		return ret;
 	pthread_mutex_lock(&r->used_lock);
+	guestmem_ref(memory); /* first: it may be the same */
 	guestmem_unref(r->memory);
-	r->memory = guestmem_ref(memory);
+	r->memory = memory;
 	r->parts = parts;
 	pthread_mutex_unlock(&r->used_lock);
 	return 0;
@@ -129,7 +135,10 @@ struct guestmem *vring_memory(const struct vring *r)
 	return r->memory;
 }
 
-/* --- the available side ------------------------------------------------------------------------------ */
+/*
+ * --- the available side
+ * ------------------------------------------------------------------------------
+ */
 
 bool vring_has_work(const struct vring *r)
 {
@@ -158,21 +167,38 @@ static int next_head(struct vring *r, uint16_t *head)
 	return 1;
 }
 
+/* Marks a head as in flight; false: it is already. */
+static bool take_head(struct vring *r, uint16_t head)
+{
+	if (!atomic_exchange_explicit(&r->busy[head], true, memory_order_acquire))
+		return true;
+	/* The guest sees the used index a moment before vring_push() is at its end. */
+	pthread_mutex_lock(&r->used_lock);
+	pthread_mutex_unlock(&r->used_lock);
+	return !atomic_exchange_explicit(&r->busy[head], true, memory_order_acquire);
+}
+
 int vring_pop(struct vring *r, struct vring_chain *chain)
 {
+	bool recorded = r->left_at < r->left_count;
 	uint16_t head;
 	int ret = next_head(r, &head);
 
 	if (ret != 1)
 		return ret;
-	if (head >= r->setup.size || atomic_exchange(&r->busy[head], true))
+	if (head >= r->setup.size || !take_head(r, head))
 		return -EPROTO;
-	atomic_fetch_add_explicit(&r->in_flight, 1, memory_order_relaxed);
-	if (r->setup.inflight)
-		inflight_take(r->setup.inflight, r->setup.inflight_queue, head);
 	chain->head = head;
 	ret = vring_read_chain(r, chain);
-	return ret ? ret : 1;
+	if (ret) {
+		atomic_store_explicit(&r->busy[head], false, memory_order_release);
+		return ret;
+	}
+	atomic_fetch_add_explicit(&r->in_flight, 1, memory_order_relaxed);
+	/* What was left keeps its age in the record, should we die as well. */
+	if (r->setup.inflight && !recorded)
+		inflight_take(r->setup.inflight, r->setup.inflight_queue, head);
+	return 1;
 }
 
 void vring_disable_kicks(struct vring *r)
@@ -227,7 +253,10 @@ static bool passed(uint16_t event, uint16_t now, uint16_t old)
 	return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
 }
 
-/* --- the used side ----------------------------------------------------------------------------------- */
+/*
+ * --- the used side
+ * -----------------------------------------------------------------------------------
+ */
 
 void vring_push(struct vring *r, uint16_t head, uint32_t len)
 {
@@ -235,10 +264,9 @@ void vring_push(struct vring *r, uint16_t head, uint32_t len)
 	unsigned queue = r->setup.inflight_queue;
 	struct vring_used_elem *e;
 
-	/* Before the guest sees it: it may make the head available again at once. */
-	if (!atomic_exchange(&r->busy[head], false))
-		return;
 	pthread_mutex_lock(&r->used_lock);
+	if (!atomic_load_explicit(&r->busy[head], memory_order_relaxed))
+		goto out;
 	e = &r->parts.used->ring[r->used_idx & (r->setup.size - 1)];
 	__atomic_store_n(&e->id, htole32(head), __ATOMIC_RELAXED);
 	__atomic_store_n(&e->len, htole32(len), __ATOMIC_RELAXED);
@@ -250,6 +278,9 @@ void vring_push(struct vring *r, uint16_t head, uint32_t len)
 	if (inflight)
 		inflight_given(inflight, queue, head, r->used_idx);
 	atomic_fetch_sub(&r->in_flight, 1);
+	/* Last: the head may be available again, and until now its record is ours (take_head). */
+	atomic_store_explicit(&r->busy[head], false, memory_order_release);
+out:
 	pthread_mutex_unlock(&r->used_lock);
 }
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vring.h - one split virtqueue (virtio 1.x, 2.7), from the device's side: chains of descriptors out, used elements in.
+ * vring.h - one split virtqueue (virtio 1.x, 2.7), from the device's side: chains of descriptors
+ * out, used elements in.
  *
- * All that lies in the ring is the guest's and may change at any moment: each field is read once, into our own
- * memory, and checked there. A ring that breaks the rules gives -EPROTO, and is of no use from then on.
+ * All that lies in the ring is the guest's and may change at any moment: each field is read once,
+ * into our own memory, and checked there. A ring that breaks the rules gives -EPROTO, and is of no
+ * use from then on.
  *
- * Threads: vring_pop(), vring_enable_kicks(), vring_disable_kicks() by the queue's thread alone. vring_push()
- * and vring_should_notify() by any thread, under the ring's used lock (inside). Setting up and tearing down
- * when no thread uses it.
+ * Threads: vring_pop(), vring_enable_kicks(), vring_disable_kicks() by the queue's thread alone.
+ * vring_push() and vring_should_notify() by any thread, under the ring's used lock (inside).
+ * Setting up and tearing down when no thread uses it.
  */
 #ifndef HOLDFAST_TRANSPORT_VRING_H
 #define HOLDFAST_TRANSPORT_VRING_H
@@ -15,17 +17,21 @@
 #include "transport/guestmem.h"
 
 #define VRING_SIZE_MAX 32768
-#define VRING_CHAIN_MAX                                                                            \
-	1026 /* pieces of a chain in our memory: 1024 descriptors, and two that lie across regions */
+/* Pieces of a chain in our memory: 1024 descriptors, and two that lie across regions. */
+#define VRING_CHAIN_MAX 1026
 
 struct vring;
-struct vring_inflight; /* inflight.h: the shared record of requests in flight; NULL where none is agreed on */
+/* inflight.h: the shared record of requests in flight; NULL where none is agreed on. */
+struct vring_inflight;
 
-/* A chain of descriptors, as pieces of our address space: first what we may read, then what we may write. */
+/*
+ * A chain of descriptors, as pieces of our address space: first what we may read, then what we may
+ * write.
+ */
 struct vring_chain {
 	uint16_t head;
-	unsigned readable,
-		writable; /* pieces: iov[0 .. readable), then iov[readable .. readable + writable) */
+	/* Pieces: iov[0 .. readable), then iov[readable .. readable + writable). */
+	unsigned readable, writable;
 	size_t readable_len, writable_len;
 	struct iovec iov[VRING_CHAIN_MAX];
 };
@@ -34,43 +40,60 @@ struct vring_chain {
 struct vring_setup {
 	unsigned size; /* SET_VRING_NUM: a power of two, at most VRING_SIZE_MAX */
 	frontend_addr_t desc, avail, used;
-	uint16_t base; /* SET_VRING_BASE: the next index of the available ring to look at */
+	/*
+	 * SET_VRING_BASE: the next index of the available ring to look at. With a record of
+	 * requests in flight it follows from that and the used index instead: after a death the
+	 * front-end knows no better than the used index.
+	 */
+	uint16_t base;
 	bool event_idx, indirect;	 /* VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC */
 	struct vring_inflight *inflight; /* borrowed */
 	unsigned inflight_queue;
 };
 
 /*
- * A ring over `memory` (a reference is taken). 0, -EINVAL (size), -EFAULT (a part of it is not in the memory or not aligned),
- * -ENOMEM.
+ * A ring over `memory` (a reference is taken). 0, -EINVAL (size), -EFAULT (a part of it is not in
+ * the memory or not aligned), -EPROTO (the record of requests in flight makes no sense), -ENOMEM.
  */
 int vring_new(const struct vring_setup *setup, struct guestmem *memory, struct vring **out);
 /* Takes NULL. Chains that were popped and not pushed are forgotten. */
 void vring_free(struct vring *r);
 
-/* The memory was changed (nobody uses the ring meanwhile): the ring's parts are found again in it. As vring_new(). */
+/*
+ * The memory was changed (nobody uses the ring meanwhile): the ring's parts are found again in it.
+ * As vring_new().
+ */
 int vring_set_memory(struct vring *r, struct guestmem *memory);
 struct guestmem *vring_memory(const struct vring *r); /* borrowed */
 
 /*
- * The next chain: 1; 0 when none is available; -EPROTO for anything that a ring must not hold (see THREATS: loops, heads and
- * next past the ring, an avail index that jumps, addresses outside the memory, lengths that overflow, writable
- * before readable, broken indirect tables, a head that is in flight already). With inflight, what was left by an earlier
- * back-end comes first, in its order.
+ * The next chain: 1; 0 when none is available; -EPROTO for anything that a ring must not hold
+ * (loops, heads and next past the ring, an avail index that jumps, addresses outside the memory,
+ * lengths that overflow, writable before readable, broken indirect tables, a head that is in flight
+ * already). With inflight, what was left by an earlier back-end comes first, in its order, and
+ * keeps its age in the record. What is refused is not in flight. Takes no lock, but when a head
+ * comes back while another thread is at the end of its vring_push().
  */
 int vring_pop(struct vring *r, struct vring_chain *chain);
 
 /* Is a chain available? One load; for polling. */
 bool vring_has_work(const struct vring *r);
 
-/* Gives a chain back with `len` bytes written; the guest sees it at once. Once for each head that was popped. */
+/*
+ * Gives a chain back with `len` bytes written; the guest sees it at once. Once for each head that
+ * was popped; one that is not in flight is left alone.
+ */
 void vring_push(struct vring *r, uint16_t head, uint32_t len);
 
-/* Does the guest want to be notified of what was pushed since the last call? (EVENT_IDX, or its flag.) */
+/*
+ * Does the guest want to be notified of what was pushed since the last call? (EVENT_IDX, or its
+ * flag.)
+ */
 bool vring_should_notify(struct vring *r);
 
 /*
- * Asks the guest for kicks, before sleeping: true if there is work after all. And tells it that we look by ourselves.
+ * Asks the guest for kicks, before sleeping: true if there is work after all. And tells it that we
+ * look by ourselves.
  */
 bool vring_enable_kicks(struct vring *r);
 void vring_disable_kicks(struct vring *r);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vring_chain.c - reads a chain of descriptors, direct or indirect, into pieces of our address space.
+ * vring_chain.c - reads a chain of descriptors, direct or indirect, into pieces of our address
+ * space.
  *
- * Each descriptor is read once and judged by that copy; an indirect table is copied as a whole. Nothing here
- * looks at what the pieces hold. Called by the queue's thread.
+ * Each descriptor is read once and judged by that copy; an indirect table is copied as a whole.
+ * Nothing here looks at what the pieces hold. Called by the queue's thread.
  */
 #include <endian.h>
 #include <errno.h>

@@ -10,7 +10,10 @@
 
 #include "transport/vring.h"
 
-/* The layout of virtio 1.x, 2.7, little-endian. (<linux/virtio_ring.h> has a struct vring of its own.) */
+/*
+ * The layout of virtio 1.x, 2.7, little-endian. (<linux/virtio_ring.h> has a struct vring of its
+ * own.)
+ */
 #define VRING_DESC_F_NEXT 1
 #define VRING_DESC_F_WRITE 2
 #define VRING_DESC_F_INDIRECT 4
@@ -36,7 +39,9 @@ struct vring_used {
 	struct vring_used_elem ring[];
 };
 
-/* The ring's parts in our address space; all that they hold is the guest's to change at any time. */
+/*
+ * The ring's parts in our address space; all that they hold is the guest's to change at any time.
+ */
 struct vring_parts {
 	struct vring_desc *desc;
 	struct vring_avail *avail;

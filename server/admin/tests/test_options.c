@@ -16,6 +16,7 @@
 #include "base/util.h"
 #include "export/export.h"
 #include "fuse/fuse.h"
+#include "sandbox/sandbox.h"
 
 struct parsed {
 	struct config config;
@@ -45,7 +46,8 @@ static void refused(struct parsed p, const char *said)
 }
 
 #define BASE (char *)"--shared-dir=/a", (char *)"--mount=/b"
-#define S(text) ((char *)(text))
+#define S(text) ((char *)(uintptr_t)(text))
+#define DEVICE (char *)"--socket-path=/s"
 
 static void test_share_and_mount_are_enough(void **unused)
 {
@@ -101,14 +103,17 @@ static void test_bad_values_name_option_value_and_what_is_allowed(void **unused)
 	refused(PARSE(BASE, S("--max-nodes=5000x")), "allowed is a number");
 	refused(PARSE(BASE, S("--max-nodes=99999999999999999999")), "allowed is a number");
 	refused(PARSE(BASE, S("--xattr=yes")), "--xattr=yes: the option takes no value");
-	refused(PARSE(BASE, S("--sandbox=namespace")), "--sandbox=namespace: allowed is none");
+	refused(PARSE(BASE, S("--sandbox=jail")),
+		"--sandbox=jail: allowed is namespace, chroot or none");
+	refused(PARSE(BASE, S("--rlimit-nofile=10")),
+		"--rlimit-nofile=10: allowed is 0 or a number from 256 to");
 	refused(PARSE(S("--shared-dir="), S("--mount=/b")), "--shared-dir: the value is empty");
 }
 
 static void test_unknown_options_and_abbreviations_are_refused(void **unused)
 {
 	(void)unused;
-	refused(PARSE(BASE, S("--socket-path=/s")), "--socket-path: unknown option");
+	refused(PARSE(BASE, S("--socket-pat=/s")), "--socket-pat: unknown option");
 	refused(PARSE(BASE, S("--xatt")), "--xatt: unknown option");
 	refused(PARSE(BASE, S("-x")), "-x: unknown option");
 	refused(PARSE(BASE, S("extra")), "unexpected argument \"extra\"");
@@ -122,7 +127,8 @@ static void test_what_is_missing_is_named(void **unused)
 {
 	(void)unused;
 	refused(PARSE(S("--mount=/b")), "--shared-dir=PATH is missing");
-	refused(PARSE(S("--shared-dir=/b")), "--mount=PATH is missing");
+	refused(PARSE(S("--shared-dir=/b")),
+		"one of --mount=PATH, --socket-path=PATH and --fd=N is missing");
 	refused(PARSE(S("inspect"), S("--shared-dir=/a")), "inspect: needs HANDLE");
 	refused(PARSE(S("handle"), S("open"), S("81:00")), "handle open: needs HANDLE MOUNT");
 	refused(PARSE(S("handle")), "handle get PATH");
@@ -196,10 +202,135 @@ static void test_the_old_form_means_the_same_and_names_the_new(void **unused)
 		"--shared-dir=/a,b --cache=never --no-killpriv-v2 --xattr --log-level=error");
 	options_free(&p.config);
 
+	p = PARSE(DEVICE, S("-d"), S("-o"),
+		  S("source=/a,sandbox=chroot,modcaps=+sys_admin:-chown,timeout=5,no_readdirplus,"
+		    "max_idle_threads=3,allow_root,security_label,log_level=warn"));
+	assert_int_equal(p.result, 0);
+	assert_int_equal(p.config.sandbox, SANDBOX_CHROOT);
+	assert_string_equal(p.config.modcaps, "+sys_admin:-chown");
+	assert_int_equal(p.config.timeout, 5);
+	assert_true(p.config.no_readdirplus);
+	assert_true(p.config.security_label && p.config.xattr);
+	assert_int_equal(p.config.log_level, LOG_LEVEL_WARN);
+	assert_string_equal(
+		p.config.old_form,
+		"--shared-dir=/a --sandbox=chroot --modcaps=+sys_admin:-chown --timeout=5 "
+		"--no-readdirplus --security-label --log-level=warn");
+	options_free(&p.config);
+
 	refused(PARSE(BASE, S("-o"), S("frob=1")), "-o frob: unknown option");
 	refused(PARSE(BASE, S("-o"), S("cache")), "-o cache: a value is missing");
 	refused(PARSE(BASE, S("-o"), S("cache=odd")), "--cache=odd: allowed");
 	refused(PARSE(BASE, S("-o")), "-o: a list of options is missing");
+}
+
+static void test_what_libvirt_passes_is_understood(void **unused)
+{
+	struct parsed p = PARSE(S("--fd=27"), S("--shared-dir"), S("/a"), S("--cache"), S("never"),
+				S("--sandbox"), S("namespace"), S("--xattr"),
+				S("--thread-pool-size=1024"), S("--rlimit-nofile=4096"),
+				S("--log-level"), S("debug"), S("--uid-map=:0:1000:1:"),
+				S("--uid-map=:1:100000:65536:"), S("--gid-map=:0:1000:1:"));
+
+	(void)unused;
+	assert_string_equal(p.error, "");
+	assert_int_equal(p.result, 0);
+	assert_int_equal(p.config.command, COMMAND_SERVE);
+	assert_int_equal(p.config.fd, 27);
+	assert_null(p.config.mount);
+	assert_null(p.config.socket_path);
+	assert_int_equal(p.config.cache, CACHE_NEVER);
+	assert_int_equal(p.config.sandbox, SANDBOX_NAMESPACE);
+	assert_true(p.config.xattr);
+	assert_int_equal(p.config.threads, 1024);
+	assert_int_equal(p.config.nofile, 4096);
+	assert_int_equal(p.config.log_level, LOG_LEVEL_DEBUG);
+	assert_int_equal(p.config.uid_maps, 2);
+	assert_string_equal(p.config.uid_map[1], ":1:100000:65536:");
+	assert_int_equal(p.config.gid_maps, 1);
+	options_free(&p.config);
+
+	p = PARSE(S("--print-capabilities"));
+	assert_int_equal(p.result, 0);
+	assert_int_equal(p.config.command, COMMAND_CAPABILITIES);
+	options_free(&p.config);
+}
+
+static void test_a_device_has_the_defaults_of_virtiofsd(void **unused)
+{
+	struct parsed p = PARSE(S("--shared-dir=/a"), DEVICE);
+
+	(void)unused;
+	assert_int_equal(p.result, 0);
+	assert_string_equal(p.config.socket_path, "/s");
+	assert_int_equal(p.config.fd, CONFIG_FD_NONE);
+	assert_int_equal(p.config.sandbox, SANDBOX_NAMESPACE);
+	assert_int_equal(p.config.killpriv_v2, SWITCH_DEFAULT);
+	assert_int_equal(p.config.announce_submounts, SWITCH_DEFAULT);
+	assert_false(p.config.persist);
+	assert_int_equal(p.config.poll_us, CONFIG_POLL_US_DEFAULT);
+	assert_int_equal(p.config.nofile, CONFIG_NOFILE_DEFAULT);
+	options_free(&p.config);
+
+	p = PARSE(S("--shared-dir=/a"), DEVICE, S("--no-killpriv-v2"), S("--announce-submounts"),
+		  S("--rlimit-nofile=0"), S("--poll-us=0"), S("--persist"), S("--tag=t"),
+		  S("--socket-group=kvm"), S("--seccomp=none"), S("--allow-mmap"),
+		  S("--security-label"), S("--no-readdirplus"));
+	assert_string_equal(p.error, "");
+	assert_int_equal(p.config.killpriv_v2, SWITCH_OFF);
+	assert_int_equal(p.config.announce_submounts, SWITCH_ON);
+	assert_int_equal(p.config.nofile, 0);
+	assert_int_equal(p.config.poll_us, 0);
+	assert_true(p.config.persist && p.config.xattr && p.config.no_readdirplus);
+	options_free(&p.config);
+
+	p = PARSE(BASE);
+	assert_int_equal(p.config.sandbox, SANDBOX_NONE);
+	options_free(&p.config);
+}
+
+static void test_what_a_device_alone_has_is_refused_for_a_mount_and_the_reverse(void **unused)
+{
+	static const char *const device[] = { "--tag=t",
+					      "--persist",
+					      "--poll-us=9",
+					      "--socket-group=kvm",
+					      "--uid-map=:0:0:1:",
+					      "--gid-map=:0:0:1:",
+					      "--modcaps=+sys_admin" };
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_LEN(device); i++)
+		refused(PARSE(BASE, S(device[i])), "not with --mount");
+	refused(PARSE(BASE, S("--sandbox=chroot")),
+		"--sandbox: a mount on this machine takes only");
+	refused(PARSE(BASE, DEVICE), "only one of --mount, --socket-path and --fd");
+	refused(PARSE(S("--shared-dir=/a"), DEVICE, S("--fd=3")), "only one of");
+	refused(PARSE(S("--shared-dir=/a"), DEVICE, DEVICE), "--socket-path: given twice");
+	refused(PARSE(S("--shared-dir=/a"), S("--fd=3"), S("--socket-group=kvm")),
+		"--socket-group: only with --socket-path");
+	refused(PARSE(S("--shared-dir=/a"), DEVICE, S("--sandbox=none"), S("--gid-map=:0:0:1:")),
+		"--gid-map: only with --sandbox=namespace");
+	refused(PARSE(S("--shared-dir=/a"), DEVICE,
+		      S("--tag=1234567890123456789012345678901234567")),
+		"longer than 36 bytes");
+}
+
+static void test_what_is_not_to_be_had_is_refused_with_the_reason(void **unused)
+{
+	static const char *const choices[] = { "--seccomp=kill", "--seccomp=log",
+					       "--seccomp=trap" };
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_LEN(choices); i++)
+		refused(PARSE(S("--shared-dir=/a"), DEVICE, S(choices[i])),
+			"--seccomp: a system call filter is not available in this version");
+	refused(PARSE(S("--shared-dir=/a"), DEVICE, S("--seccomp=maybe")),
+		"--seccomp=maybe: allowed is none, kill, log or trap");
+	refused(PARSE(S("--shared-dir=/a"), DEVICE, S("--daemonize")),
+		"--daemonize: holdfast stays");
+	refused(PARSE(S("--shared-dir=/a"), DEVICE, S("--migration-mode=find-paths")),
+		"--migration-mode: live migration is not supported");
 }
 
 static void test_an_acl_needs_attributes_and_the_later_of_two_flags_wins(void **unused)
@@ -251,6 +382,11 @@ int main(void)
 		cmocka_unit_test(test_commands_take_their_operands),
 		cmocka_unit_test(test_translations_are_repeatable_up_to_a_cap),
 		cmocka_unit_test(test_the_old_form_means_the_same_and_names_the_new),
+		cmocka_unit_test(test_what_libvirt_passes_is_understood),
+		cmocka_unit_test(test_a_device_has_the_defaults_of_virtiofsd),
+		cmocka_unit_test(
+			test_what_a_device_alone_has_is_refused_for_a_mount_and_the_reverse),
+		cmocka_unit_test(test_what_is_not_to_be_had_is_refused_with_the_reason),
 		cmocka_unit_test(test_an_acl_needs_attributes_and_the_later_of_two_flags_wins),
 		cmocka_unit_test(test_help_fits_one_screen),
 	};

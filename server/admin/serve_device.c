@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * serve_device.c - the share as a virtio-fs device at a socket, shut in before the first byte of a guest.
+ *
+ * What needs the host's paths comes first: state, socket, control socket. Then the sandbox; keys, map and
+ * threads after it. With --sandbox=namespace the process that was started stays outside, and removes the socket.
+ */
+#include "admin/serve_private.h"
+
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/util.h"
+#include "holdfast/exit.h"
+
+#define POLL_US_DEFAULT 50
+#define POOL_DEFAULT 8
+
+static int add_ranges(const char *option, const char *const *texts, unsigned n,
+		      struct sandbox_ranges *out)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (sandbox_ranges_add(out, texts[i]) == 0)
+			continue;
+		log_error("--%s=%s: say :ID:HOST-ID:COUNT: (the first character separates)", option,
+			  texts[i]);
+		return HOLDFAST_EXIT_USAGE;
+	}
+	return 0;
+}
+
+/* In the user namespace the files in the state directory must be ours still. */
+static bool state_is_reached(const struct sandbox_ranges *uids)
+{
+	for (unsigned i = 0; i < uids->count; i++)
+		if (uids->range[i].inside == 0)
+			return uids->range[i].outside == geteuid();
+	return true;
+}
+
+int serve_check_device(struct serving *v)
+{
+	const struct config *c = v->c;
+	struct sandbox_config *s = &v->sandbox_config;
+	char error[128];
+	int exit_code;
+
+	s->mode = (enum sandbox_mode)c->sandbox;
+	s->caps = sandbox_caps_default();
+	if (c->modcaps && sandbox_caps_modify(c->modcaps, &s->caps, error, sizeof(error))) {
+		log_error("--modcaps=%s: %s", c->modcaps, error);
+		return HOLDFAST_EXIT_USAGE;
+	}
+	exit_code = add_ranges("uid-map", c->uid_map, c->uid_maps, &s->uids);
+	if (!exit_code)
+		exit_code = add_ranges("gid-map", c->gid_map, c->gid_maps, &s->gids);
+	if (exit_code || c->handles == HANDLES_NEVER || state_is_reached(&s->uids))
+		return exit_code;
+	log_error("--uid-map: the state belongs to user %u of the host, who is not in the map; "
+		  "start holdfast as "
+		  "the user whose ids these are, or with --inode-file-handles=never",
+		  (unsigned)geteuid());
+	return HOLDFAST_EXIT_USAGE;
+}
+
+int serve_open_socket(struct serving *v)
+{
+	const struct config *c = v->c;
+	int err = c->socket_path ? vhostsocket_listen(c->socket_path, c->socket_group, &v->socket)
+				 : vhostsocket_adopt((int)c->fd, &v->socket);
+
+	if (err)
+		return HOLDFAST_EXIT_MOUNT;
+	serve_open_status(v);
+	return 0;
+}
+
+/* The process outside: nothing of the daemon's may be open in it, or locks would outlive the daemon. */
+static int wait_outside(struct serving *v)
+{
+	status_server_abandon(v->status);
+	v->status = NULL;
+	state_free(v->state);
+	v->state = NULL;
+	v->socket.fd = fd_close(v->socket.fd);
+	return sandbox_wait(v->sandbox);
+}
+
+/* What libraries read from files when they are first used. */
+static void read_ahead(void)
+{
+	uint8_t byte;
+
+	tzset();
+	(void)OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CONFIG, NULL);
+	sqlite3_randomness(sizeof(byte), &byte); /* /dev/urandom */
+}
+
+int serve_enter_sandbox(struct serving *v, bool *leave)
+{
+	int ret;
+
+	read_ahead();
+	v->sandbox_config.share = v->state->share;
+	ret = sandbox_enter(&v->sandbox_config, &v->sandbox);
+	if (ret < 0)
+		return HOLDFAST_EXIT_SANDBOX;
+	*leave = ret > 0;
+	if (*leave)
+		return wait_outside(v);
+	if (v->sandbox_config.mode == SANDBOX_NAMESPACE)
+		v->socket.dir = fd_close(v->socket.dir); /* seen to outside */
+	/* The last way up and out of the share. */
+	v->state->share = fd_close(v->state->share);
+	v->about.sandbox = sandbox_mode_name(v->sandbox);
+	v->about.capabilities = sandbox_caps_text(v->sandbox);
+	v->about.socket = v->c->socket_path ? v->c->socket_path : "";
+	return 0;
+}
+
+static unsigned pool_size(const struct config *c)
+{
+	if (c->threads == CONFIG_THREADS_DEFAULT)
+		return POOL_DEFAULT;
+	return c->threads < VHOSTUSER_POOL_MAX ? (unsigned)c->threads : VHOSTUSER_POOL_MAX;
+}
+
+int serve_open_device(struct serving *v)
+{
+	const struct config *c = v->c;
+	const struct vhostuser_config config = {
+		.socket = v->socket.fd,
+		.listening = v->socket.listening,
+		.persist = c->persist,
+		.tag = c->tag,
+		.pool = pool_size(c),
+		.poll_us = c->poll_us == CONFIG_POLL_US_DEFAULT ? POLL_US_DEFAULT
+								: (unsigned)c->poll_us,
+	};
+	int err = vhostuser_new(&config, v->fuse, &v->vhost);
+
+	if (!err)
+		return 0;
+	log_error("socket: cannot make the device: %s", strerror(-err));
+	return HOLDFAST_EXIT_FAILURE;
+}
+
+int serve_run_device(struct serving *v)
+{
+	int err = serve_start_signals(v);
+
+	if (err)
+		return err;
+	serve_start_status(v);
+	if (v->c->socket_path)
+		log_info("serving %s on socket %s", v->state->sharepath, v->c->socket_path);
+	else
+		log_info("serving %s on descriptor %d", v->state->sharepath, v->socket.fd);
+	err = vhostuser_serve(v->vhost);
+	if (!err)
+		return 0;
+	/* The front-end's or guest's fault has had its line. */
+	if (err != -EPROTO)
+		log_error("socket: %s is no longer served: %s", v->state->sharepath,
+			  strerror(-err));
+	return HOLDFAST_EXIT_FAILURE;
+}
+
+void serve_close_device(struct serving *v)
+{
+	vhostuser_free(v->vhost);
+	v->vhost = NULL;
+	vhostsocket_remove(&v->socket);
+	vhostsocket_close(&v->socket);
+}

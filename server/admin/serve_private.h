@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * serve_private.h - between serve.c and its parts: the process, a mount, a device.
+ *
+ * The functions give 0 or the exit code that is due (enum holdfast_exit), after one line in the log.
+ */
+#ifndef HOLDFAST_ADMIN_SERVE_PRIVATE_H
+#define HOLDFAST_ADMIN_SERVE_PRIVATE_H
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#include "admin/serve.h"
+#include "admin/state.h"
+#include "admin/status.h"
+#include "fuse/fuse.h"
+#include "sandbox/sandbox.h"
+#include "transport/fusedev.h"
+#include "transport/vhostsocket.h"
+#include "transport/vhostuser.h"
+
+struct idmap;
+struct xattrmap;
+
+struct serving {
+	const struct config *c;
+	struct serve_limits limits;
+	struct xattrmap *xattrmap;
+	struct idmap *uidmap, *gidmap;
+	struct state *state;
+	struct export *export;
+	struct fuse_server *fuse;
+	struct status_server *status;
+	struct status_source about; /* what `status` tells */
+	pthread_t signals;
+	bool signals_started;
+	atomic_bool served; /* the threads that serve are gone */
+
+	/* a mount */
+	char *mountpath; /* absolute, without symbolic links */
+	struct fusedev *dev;
+
+	/* a device */
+	struct sandbox_config sandbox_config;
+	struct sandbox *sandbox;
+	struct vhostsocket socket;
+	struct vhostuser *vhost;
+};
+
+/* --- serve_process.c -------------------------------------------------------------------------- */
+
+/* Limits, signals, umask. */
+int serve_prepare_process(struct serving *v);
+int serve_free_process(void); /* holds no directory busy */
+/* SIGINT, SIGTERM and SIGHUP, which are blocked in all threads. */
+void serve_stop_signals(sigset_t *set);
+/* The thread that waits for them, and its end. */
+int serve_start_signals(struct serving *v);
+void serve_end_signals(struct serving *v);
+
+/* --- serve_mount.c ---------------------------------------------------------------------------- */
+
+int serve_check_mount(struct serving *v);
+int serve_mount_share(struct serving *v);
+int serve_run_mount(struct serving *v);
+
+/* --- serve_device.c --------------------------------------------------------------------------- */
+
+/* What the options say of the sandbox. */
+int serve_check_device(struct serving *v);
+/* The listening socket; the control socket, too, as its place cannot be reached later. */
+int serve_open_socket(struct serving *v);
+/*
+ * From here on this process is shut in. *leave is set in the process that stays outside: it has waited for
+ * the end, gives the exit code, and has nothing left but to free what it has.
+ */
+int serve_enter_sandbox(struct serving *v, bool *leave);
+int serve_open_device(struct serving *v);
+int serve_run_device(struct serving *v);
+void serve_close_device(struct serving *v);
+
+/* The control socket (serve.c); without it the share is served all the same. */
+void serve_open_status(struct serving *v);
+void serve_start_status(struct serving *v);
+
+#endif

@@ -1,0 +1,89 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# on: own
+# What /proc tells of the process that serves, in each mode of the sandbox; and that the state works there.
+. "$(dirname "$0")/../lib/case.sh"
+. "$ROOT/tests/lib/device.sh"
+
+share_make
+mkdir "$SHARE/d" && echo one >"$SHARE/d/f"
+echo secret >"$TMP/secret"
+mkdir "$TMP/leak"
+default="chown dac_override dac_read_search fowner fsetid setgid setuid mknod setfcap"
+status_of() { sed -n "s/^$2:[[:space:]]*//p" "/proc/${INSIDE[$1]}/status"; }
+status_json() { run "$HOLDFAST" status --json --state-dir="$STATE"; }
+
+for mode in namespace chroot none; do
+	step "$mode"
+	# A descriptor that we leave open must not be a way out.
+	exec {leak}<"$TMP/leak"
+	device_start a --sandbox=$mode
+	exec {leak}<&-
+	root=/proc/${INSIDE[a]}/root
+	expect_text "effective capabilities" 00000000880000df "$(status_of a CapEff)"
+	expect_text "permitted capabilities" 00000000880000df "$(status_of a CapPrm)"
+	expect_text "bounding set" 00000000880000df "$(status_of a CapBnd)"
+	expect_text "inheritable capabilities" 0000000000000000 "$(status_of a CapInh)"
+	expect_text "ambient capabilities" 0000000000000000 "$(status_of a CapAmb)"
+	expect_text "no_new_privs" 1 "$(status_of a NoNewPrivs)"
+	[[ -z $(find "/proc/${INSIDE[a]}/fd" -lname "$TMP/leak") ]] || fail "an inherited descriptor is still open"
+	for ns in mnt pid net ipc uts; do
+		same=no
+		[[ $(readlink "/proc/${INSIDE[a]}/ns/$ns") == "$(readlink /proc/$$/ns/$ns)" ]] && same=yes
+		[[ $mode == namespace ]] && want=no || want=yes
+		expect_text "$ns namespace shared" $want $same
+	done
+	case $mode in
+	namespace)
+		[[ $(ls "$root" | wc -l) == 1 && $(cat "$root"/*/d/f) == one ]] || fail "the root holds more than the share"
+		[[ $(wc -l <"/proc/${INSIDE[a]}/mountinfo") == 2 ]] || fail "more mounts than root and share"
+		[[ ${INSIDE[a]} != "${PID[a]}" && $(status_of a NSpid) == *$'\t1' ]] || fail "it is not alone in its namespace"
+		! touch "$root/x" 2>/dev/null || fail "the root can be written"
+		;;
+	chroot)
+		expect_file "$root/d/f" one
+		[[ ! -e $root/proc && ! -e $root/etc ]] || fail "more than the share is there"
+		;;
+	none) [[ -e $root/etc ]] || fail "another root" ;;
+	esac
+	[[ $mode == none || -z $(find "$root" -name secret) ]] || fail "the secret is there"
+	status_json | grep -q "\"sandbox\": \"$mode\", \"capabilities\": \"$default\"" || fail "status: $(status_json)"
+	status_json | grep -q "\"pid\": ${PID[a]}, .*\"socket\": \"${SOCKET[a]}\"" || fail "status: $(status_json)"
+	status_json | grep -q '"map": "ok"' || fail "no map"
+	device_stop a
+	[[ $(status_json) == *'"clean": true'*'"daemons": []'* ]] || fail "not left clean: $(status_json)"
+done
+
+step "--modcaps"
+device_start a --modcaps=+sys_admin:-mknod
+expect_text "effective capabilities" 00000000802000df "$(status_of a CapEff)"
+device_stop a
+device_refuses 2 --socket-path="$SOCKETS/sock-a" --modcaps=+everything
+grep -q 'everything' <<<"$SAID" || fail "not by name"
+
+step "a lost map is made again inside"
+for mode in namespace chroot; do
+	rm "$STATE/map.db"
+	device_start a --sandbox=$mode
+	daemon_said | grep -q "map.db was lost" || fail "not said"
+	within 20 eval 'status_json | grep -q "\"complete\": true"' || fail "not complete"
+	status_json | grep -q '"by_name": ' || fail "status"
+	device_stop a
+done
+
+step "killed outside, it ends inside"
+device_start a
+kill -9 "${PID[a]}"
+wait "${PID[a]}" 2>/dev/null
+within 5 test ! -e "/proc/${INSIDE[a]}" || fail "the process inside lives on"
+unset "PID[a]"
+step "killed inside, the other says so"
+device_start a
+kill -9 "${INSIDE[a]}"
+rc=0; wait "${PID[a]}" || rc=$?
+((rc == 1)) || fail "exit $rc"
+daemon_said | grep -q "killed by signal 9" || fail "nothing said"
+unset "PID[a]"
+step "and the state is good"
+device_start a --sandbox=chroot
+device_stop a

@@ -227,7 +227,7 @@ static int check_whole(const struct vhost_msg *msg, char why[VHOST_WHY_MAX])
 
 int vhostmsg_read(int sock, int cancel, struct vhost_msg *out, char why[VHOST_WHY_MAX])
 {
-	struct header h;
+	struct header h = { 0 };
 	int ret;
 
 	memset(out, 0, sizeof(*out));

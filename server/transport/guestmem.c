@@ -41,10 +41,7 @@ struct guestmem {
 	struct region regions[];
 };
 
-/*
- * --- the registry of mappings, for the signal handler
- * ------------------------------------------------
- */
+/* --- the registry of mappings, for the signal handler --- */
 
 /*
  * Tables that are just being replaced live beside the new ones, and inflight regions beside both.
@@ -134,10 +131,7 @@ static void slot_give(unsigned slot)
 	atomic_store(&registry[slot].taken, false);
 }
 
-/*
- * --- mappings
- * --------------------------------------------------------------------------------------
- */
+/* --- mappings --- */
 
 static void mapping_unref(struct mapping *m)
 {
@@ -215,10 +209,7 @@ bool guestmem_mapping_lost(const struct guestmem_mapping *m)
 	return atomic_load_explicit(&m->mapping->lost, memory_order_relaxed);
 }
 
-/*
- * --- tables
- * ----------------------------------------------------------------------------------------
- */
+/* --- tables --- */
 
 static struct guestmem *table_new(unsigned count)
 {
@@ -351,10 +342,7 @@ bool guestmem_lost(const struct guestmem *m)
 	return false;
 }
 
-/*
- * --- addresses
- * ---------------------------------------------------------------------------------------
- */
+/* --- addresses --- */
 
 /* The region that holds a guest address, or NULL. */
 static const struct region *region_of(const struct guestmem *m, uint64_t addr)

@@ -123,10 +123,7 @@ static struct part *part_of(const struct vring_inflight *f, unsigned queue)
 	return (struct part *)(void *)(f->memory.at + queue * f->stride);
 }
 
-/*
- * --- beginning
- * -------------------------------------------------------------------------------------
- */
+/* --- beginning --- */
 
 struct left {
 	uint64_t counter;
@@ -194,10 +191,7 @@ int inflight_begin(struct vring_inflight *f, unsigned queue, unsigned ring_size,
 	return find_left(f, queue, ring_size, heads);
 }
 
-/*
- * --- while it runs
- * -----------------------------------------------------------------------------------
- */
+/* --- while it runs --- */
 
 void inflight_take(struct vring_inflight *f, unsigned queue, uint16_t head)
 {

@@ -26,10 +26,7 @@ static void store_relaxed(uint16_t *at, uint16_t v)
 	__atomic_store_n(at, htole16(v), __ATOMIC_RELAXED);
 }
 
-/*
- * --- setting up
- * ------------------------------------------------------------------------------------
- */
+/* --- setting up --- */
 
 /* The three parts in a memory: virtio 1.x, 2.7, with the event fields behind the rings. */
 static int find_parts(const struct vring_setup *setup, const struct guestmem *memory,
@@ -135,10 +132,7 @@ struct guestmem *vring_memory(const struct vring *r)
 	return r->memory;
 }
 
-/*
- * --- the available side
- * ------------------------------------------------------------------------------
- */
+/* --- the available side --- */
 
 bool vring_has_work(const struct vring *r)
 {
@@ -253,10 +247,7 @@ static bool passed(uint16_t event, uint16_t now, uint16_t old)
 	return (uint16_t)(now - event - 1) < (uint16_t)(now - old);
 }
 
-/*
- * --- the used side
- * -----------------------------------------------------------------------------------
- */
+/* --- the used side --- */
 
 void vring_push(struct vring *r, uint16_t head, uint32_t len)
 {

@@ -95,10 +95,7 @@ static bool is_mapped(void *at)
 	return mincore((void *)((uintptr_t)at & ~(PAGE - 1)), PAGE, &vec) == 0;
 }
 
-/*
- * --- what makes a region
- * -----------------------------------------------------------------------------
- */
+/* --- what makes a region --- */
 
 static void test_regions_that_make_no_sense_are_refused(void **state)
 {
@@ -265,10 +262,7 @@ static void test_a_mapping_lives_as_long_as_a_table_has_it(void **state)
 	guestmem_unref(NULL);
 }
 
-/*
- * --- addresses
- * ---------------------------------------------------------------------------------------
- */
+/* --- addresses --- */
 
 static void test_addresses_are_translated_within_the_memory_alone(void **state)
 {

@@ -94,10 +94,7 @@ static int begin(const struct record *r, unsigned queue, uint16_t used_idx, uint
 	return inflight_begin(r->f, queue, SIZE, used_idx, heads, SIZE);
 }
 
-/*
- * --- the file
- * ----------------------------------------------------------------------------------------
- */
+/* --- the file --- */
 
 static void test_a_record_has_room_for_all_and_is_sealed(void **state)
 {
@@ -168,10 +165,7 @@ static void test_numbers_that_make_no_sense_are_refused(void **state)
 	record_close(&r);
 }
 
-/*
- * --- its bytes
- * ---------------------------------------------------------------------------------------
- */
+/* --- its bytes --- */
 
 static void test_its_bytes_are_those_of_the_specification(void **state)
 {
@@ -259,10 +253,7 @@ static void test_a_death_between_used_index_and_record_is_mended(void **state)
 	record_close(&r);
 }
 
-/*
- * --- records that make no sense
- * ----------------------------------------------------------------------
- */
+/* --- records that make no sense --- */
 
 static void test_a_record_that_makes_no_sense_is_refused(void **state)
 {
@@ -336,10 +327,7 @@ static void test_a_record_that_goes_away_is_noticed(void **state)
 	close(fd);
 }
 
-/*
- * --- with a ring
- * -------------------------------------------------------------------------------------
- */
+/* --- with a ring --- */
 
 static struct vring_chain chain;
 
@@ -475,10 +463,7 @@ static void test_a_ring_does_not_begin_with_a_wrong_record(void **state)
 	pair_close(&p);
 }
 
-/*
- * --- a head that comes back at once
- * ---------------------------------------------------------------
- */
+/* --- a head that comes back at once --- */
 
 #define LONG 512
 #define FAR 300 /* its entry is in the second page, the numbers of the queue in the first */

@@ -28,10 +28,7 @@
 #define TABLE (DATA + 0x100000)
 #define ROOM 32 /* entries of a random table */
 
-/*
- * --- setting up
- * ------------------------------------------------------------------------------------
- */
+/* --- setting up --- */
 
 static int try_setup(const struct driver *d, const struct vring_setup *setup)
 {
@@ -184,10 +181,7 @@ static void test_a_ring_follows_its_memory(void **state)
 	driver_close(&d);
 }
 
-/*
- * --- chains at random
- * ------------------------------------------------------------------------------
- */
+/* --- chains at random --- */
 
 struct model {
 	unsigned count, readable, writable;
@@ -351,10 +345,7 @@ static void test_chains_at_random_are_what_a_model_says(void **state)
 	}
 }
 
-/*
- * --- a guest that changes what is read
- * --------------------------------------------------------------
- */
+/* --- a guest that changes what is read --- */
 
 struct flipper {
 	struct driver *d;

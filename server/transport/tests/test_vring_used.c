@@ -40,10 +40,7 @@ static void take(struct driver *d, unsigned head)
 	assert_int_equal(chain.head, head);
 }
 
-/*
- * --- giving back
- * -----------------------------------------------------------------------------------
- */
+/* --- giving back --- */
 
 static void test_what_is_given_back_is_in_the_used_ring(void **state)
 {
@@ -154,10 +151,7 @@ static void test_the_largest_ring_may_be_in_flight_as_a_whole(void **state)
 	driver_close(&d);
 }
 
-/*
- * --- several threads
- * -------------------------------------------------------------------------------
- */
+/* --- several threads --- */
 
 #define MANY 4096
 #define TURNS 300
@@ -280,10 +274,7 @@ static void test_a_head_that_comes_back_at_once_waits_for_the_end_of_its_push(vo
 	driver_close(&d);
 }
 
-/*
- * --- kicks
- * -----------------------------------------------------------------------------------------
- */
+/* --- kicks --- */
 
 static void test_kicks_are_asked_for_at_the_next_index(void **state)
 {
@@ -384,14 +375,12 @@ static void test_no_chain_is_missed_between_looking_and_sleeping(void **state)
 		assert_int_equal(vring_pop(d.ring, &chain), 1);
 		vring_push(d.ring, chain.head, 0);
 	}
+	atomic_store(&s.stop, true);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	driver_close(&d);
 }
 
-/*
- * --- notifications
- * ---------------------------------------------------------------------------------
- */
+/* --- notifications --- */
 
 static void test_the_guest_is_notified_when_its_event_is_passed(void **state)
 {
@@ -464,10 +453,7 @@ static void test_without_event_index_the_guest_has_a_flag(void **state)
 	driver_close(&d);
 }
 
-/*
- * --- memory that goes away
- * -------------------------------------------------------------------------
- */
+/* --- memory that goes away --- */
 
 static void test_a_ring_whose_memory_goes_away_is_noticed(void **state)
 {

@@ -12,6 +12,7 @@ JOBS ?= $(shell nproc)
 # ---- what Debian 12 has to have (make deps, make deps-test) ------------------------------------------
 
 PACKAGES = gcc libc6-dev pkg-config libfuse3-dev libssl-dev libsqlite3-dev libseccomp-dev libcap-ng-dev fuse3
+PACKAGES_FUZZ = $(PACKAGES) clang libclang-rt-14-dev
 PACKAGES_TEST = $(PACKAGES) libcmocka-dev e2fsprogs xfsprogs btrfs-progs sqlite3 util-linux mount acl attr \
 	clang-format clang-tidy cppcheck shellcheck
 
@@ -46,20 +47,23 @@ UNIT_SRC := $(sort $(wildcard server/*/tests/test_*.c))
 HELPER_SRC := $(sort $(filter-out $(UNIT_SRC),$(wildcard server/*/tests/*.c)))
 TOOL_SRC := $(sort $(wildcard tests/tools/*.c))
 BENCH_SRC := $(sort $(wildcard bench/*.c))
-ALL_C := $(SERVER_SRC) $(UNIT_SRC) $(HELPER_SRC) $(TOOL_SRC) $(BENCH_SRC)
-ALL_H := $(sort $(shell find server include tests -name '*.h'))
-SCRIPTS := bench/run tests/run tests/demo.sh .ci/run $(sort $(wildcard tests/lib/* tests/cases/*.sh))
+FUZZ_SRC := $(sort $(wildcard fuzz/*.c))
+ALL_C := $(SERVER_SRC) $(UNIT_SRC) $(HELPER_SRC) $(TOOL_SRC) $(BENCH_SRC) $(FUZZ_SRC)
+ALL_H := $(sort $(shell find server include tests fuzz -name '*.h'))
+SCRIPTS := fuzz/run bench/run tests/run tests/demo.sh .ci/run $(sort $(wildcard tests/lib/* tests/cases/*.sh))
 
 OBJ = $(SERVER_SRC:%.c=build/obj/%.o)
 ASAN_OBJ = $(SERVER_SRC:%.c=build/asan/obj/%.o)
 UNIT = $(foreach t,$(UNIT_SRC),build/unit/$(word 2,$(subst /, ,$(t)))/$(basename $(notdir $(t))))
 ASAN_UNIT = $(UNIT:build/%=build/asan/%)
 TOOLS = $(TOOL_SRC:tests/tools/%.c=build/tests/%)
+FUZZERS = $(filter fuzz_%,$(FUZZ_SRC:fuzz/%.c=%))
+REPLAYS = $(FUZZERS:%=build/asan/fuzz/%)
 
 # ---- what a person types -----------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: all help asan run test test-full test-built unit unit-asan bench lint format install deps deps-test clean
+.PHONY: all help asan run test test-full test-built unit unit-asan bench fuzz fuzz-built lint format install deps deps-test clean
 
 all: build/holdfast ## build build/holdfast (the default)
 
@@ -79,7 +83,7 @@ test-full: deps-test ## the same with more repetitions and larger trees
 	@$(MAKE) $(if $(V),,-s) --no-print-directory -j$(JOBS) test-built
 	@FULL=1 tests/run
 
-test-built: build/holdfast build/asan/holdfast $(UNIT) $(ASAN_UNIT) $(TOOLS)
+test-built: build/holdfast build/asan/holdfast $(UNIT) $(ASAN_UNIT) $(TOOLS) $(REPLAYS)
 
 unit: $(UNIT) ## the unit tests alone (no root needed)
 	@set -e; for t in $(UNIT); do echo "$$t"; $$t; done
@@ -92,6 +96,14 @@ asan: build/asan/holdfast ## build build/asan/holdfast with ASan and UBSan
 bench: deps ## the figures: decodes, first lookups, a map of 10 million rows (ROWS, FILES, ROUNDS)
 	@$(MAKE) $(if $(V),,-s) --no-print-directory -j$(JOBS) build/holdfast $(BENCH_SRC:%.c=build/%)
 	@bench/run
+
+TIME ?= 60
+fuzz: ## fuzz with clang's libFuzzer, each of FUZZERS for TIME seconds (as root)
+	@tests/lib/deps $(PACKAGES_FUZZ)
+	@$(MAKE) $(if $(V),,-s) --no-print-directory -j$(JOBS) fuzz-built
+	@fuzz/run $(TIME) $(FUZZERS)
+
+fuzz-built: $(FUZZERS:%=build/fuzz/%)
 
 lint: ## clang-format, clang-tidy, cppcheck, shellcheck
 	@clang-format --dry-run -Werror $(ALL_C) $(ALL_H)
@@ -165,6 +177,25 @@ build/tests/%: tests/tools/%.c Makefile
 build/bench/%: build/obj/bench/%.o $(filter-out build/obj/server/admin/main.o,$(OBJ))
 	@mkdir -p $(@D)
 	$(call cc,LINK) $(CFLAGS_ALL) $(HARDEN_LINK) -o $@ $^ $(LDFLAGS) $(LIBS_ALL)
+
+# Fuzz targets: with libFuzzer, and with a main() that replays the corpus under the ASan of the tests.
+FUZZ_CLANG = clang -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+FUZZ_OBJ = $(SERVER_SRC:%.c=build/fuzz/obj/%.o)
+
+build/fuzz/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@printf '  %-5s %s\n' CLANG $@
+	@clang -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all $(CPPFLAGS_ALL) -std=c11 -O1 -g \
+		-fno-omit-frame-pointer -MMD -MP -c -o $@ $<
+
+build/fuzz/%: build/fuzz/obj/fuzz/%.o build/fuzz/obj/fuzz/fuzz.o $(filter-out build/fuzz/obj/server/admin/main.o,$(FUZZ_OBJ))
+	@printf '  %-5s %s\n' LINK $@
+	@$(FUZZ_CLANG) -o $@ $^ $(LIBS_ALL)
+
+build/asan/fuzz/%: build/asan/obj/fuzz/%.o build/asan/obj/fuzz/fuzz.o build/asan/obj/fuzz/replay.o \
+		$(filter-out build/asan/obj/server/admin/main.o,$(ASAN_OBJ))
+	@mkdir -p $(@D)
+	$(call cc,LINK) $(CFLAGS_ALL) $(ASAN) -pie -o $@ $^ $(LDFLAGS) $(LIBS_ALL)
 
 .SECONDARY:
 -include $(shell find build -name '*.d' 2>/dev/null)

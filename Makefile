@@ -26,7 +26,7 @@ PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $(LIBS)))$(PKG_LIBS)
 WARNINGS = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes \
 	-Wvla -Werror
 # In what order the linker meets the flags of a person who builds a package: theirs last.
-CPPFLAGS_ALL = -D_GNU_SOURCE -DHOLDFAST_VERSION='"$(VERSION)"' -Iserver -Iinclude $(PKG_CFLAGS) $(CPPFLAGS)
+CPPFLAGS_ALL = -D_GNU_SOURCE -DHOLDFAST_VERSION='"$(VERSION)"' -Iserver -Iinclude -Iguest-tests/native $(PKG_CFLAGS) $(CPPFLAGS)
 CFLAGS_ALL = -std=c11 -O2 -g $(WARNINGS) -fPIE $(CFLAGS)
 HARDEN = -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection
 HARDEN_LINK = -pie -Wl,-z,relro,-z,now
@@ -52,6 +52,13 @@ ALL_C := $(SERVER_SRC) $(UNIT_SRC) $(HELPER_SRC) $(TOOL_SRC) $(BENCH_SRC) $(FUZZ
 ALL_H := $(sort $(shell find server include tests fuzz -name '*.h'))
 SCRIPTS := fuzz/run bench/run tests/run tests/demo.sh .ci/run $(sort $(wildcard tests/lib/* tests/cases/*.sh))
 
+# The native front-end: a library for the tests of the whole back-end, bench and hostile cases.
+NATIVE_SRC := $(sort $(wildcard guest-tests/native/*.c))
+NATIVE_TEST_SRC := $(sort $(wildcard guest-tests/native/tests/*.c))
+ALL_C += $(NATIVE_SRC) $(NATIVE_TEST_SRC)
+ALL_H += $(sort $(wildcard guest-tests/native/*.h guest-tests/native/tests/*.h))
+SCRIPTS += $(sort $(wildcard guest-tests/native/cases/*.sh guest-tests/native/lib/*.sh))
+
 OBJ = $(SERVER_SRC:%.c=build/obj/%.o)
 ASAN_OBJ = $(SERVER_SRC:%.c=build/asan/obj/%.o)
 UNIT = $(foreach t,$(UNIT_SRC),build/unit/$(word 2,$(subst /, ,$(t)))/$(basename $(notdir $(t))))
@@ -59,6 +66,8 @@ ASAN_UNIT = $(UNIT:build/%=build/asan/%)
 TOOLS = $(TOOL_SRC:tests/tools/%.c=build/tests/%)
 FUZZERS = $(filter fuzz_%,$(FUZZ_SRC:fuzz/%.c=%))
 REPLAYS = $(FUZZERS:%=build/asan/fuzz/%)
+NATIVE = build/native/libfrontend.a
+NATIVE_TESTS = $(patsubst %.c,build/native/%,$(notdir $(filter guest-tests/native/tests/test_%,$(NATIVE_TEST_SRC))))
 
 # ---- what a person types -----------------------------------------------------------------------------
 
@@ -83,7 +92,7 @@ test-full: deps-test ## the same with more repetitions and larger trees
 	@$(MAKE) $(if $(V),,-s) --no-print-directory -j$(JOBS) test-built
 	@FULL=1 tests/run
 
-test-built: build/holdfast build/asan/holdfast $(UNIT) $(ASAN_UNIT) $(TOOLS) $(REPLAYS)
+test-built: build/holdfast build/asan/holdfast $(UNIT) $(ASAN_UNIT) $(TOOLS) $(REPLAYS) $(NATIVE) $(NATIVE_TESTS)
 
 unit: $(UNIT) ## the unit tests alone (no root needed)
 	@set -e; for t in $(UNIT); do echo "$$t"; $$t; done
@@ -111,10 +120,10 @@ lint: ## clang-format, clang-tidy, cppcheck, shellcheck
 	@mkdir -p build/lint
 	@cppcheck -q -j $(JOBS) --std=c11 --language=c --enable=warning,performance,portability --inline-suppr \
 		--suppressions-list=.cppcheck --error-exitcode=1 --cppcheck-build-dir=build/lint \
-		-D_GNU_SOURCE -Iserver -Iinclude $(ALL_C)
+		-D_GNU_SOURCE -Iserver -Iinclude -Iguest-tests/native $(ALL_C)
 	@# The analyzer's budget for a function is a fifth of the default: four times as fast, and it finds what it found.
 	@printf '%s\n' $(filter-out bench/%,$(ALL_C)) | xargs -P $(JOBS) -n 1 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- \
-		-std=c11 -D_GNU_SOURCE -Iserver -Iinclude $(PKG_CFLAGS) -Xclang -analyzer-config -Xclang max-nodes=40000 \
+		-std=c11 -D_GNU_SOURCE -Iserver -Iinclude -Iguest-tests/native $(PKG_CFLAGS) -Xclang -analyzer-config -Xclang max-nodes=40000 \
 		2>build/lint/noise.$$$$ || { cat build/lint/noise.$$$$; exit 1; }' tidy
 
 format: ## lay the C files out with clang-format
@@ -173,6 +182,16 @@ $(foreach t,$(UNIT_SRC),$(eval $(call unit_rule,$(word 2,$(subst /, ,$(t))),$(ba
 build/tests/%: tests/tools/%.c Makefile
 	@mkdir -p $(@D)
 	$(call cc,CC) $(CPPFLAGS_ALL) -Itests/tools $(CFLAGS_ALL) $(HARDEN) $(HARDEN_LINK) -MMD -MP -o $@ $<
+
+# For whoever drives a device: -Iguest-tests/native, and this.
+$(NATIVE): $(NATIVE_SRC:%.c=build/obj/%.o) build/obj/server/base/util.o
+	@mkdir -p $(@D)
+	@rm -f $@
+	@printf '  %-5s %s\n' AR $@ && ar rcs $@ $^
+
+build/native/test_%: build/obj/guest-tests/native/tests/test_%.o $(NATIVE)
+	@mkdir -p $(@D)
+	$(call cc,LINK) $(CFLAGS_ALL) $(HARDEN_LINK) -o $@ $^ $(LDFLAGS) -lpthread
 
 build/bench/%: build/obj/bench/%.o $(filter-out build/obj/server/admin/main.o,$(OBJ))
 	@mkdir -p $(@D)

@@ -59,6 +59,12 @@ ALL_C += $(NATIVE_SRC) $(NATIVE_TEST_SRC)
 ALL_H += $(sort $(wildcard guest-tests/native/*.h guest-tests/native/tests/*.h))
 SCRIPTS += $(sort $(wildcard guest-tests/native/cases/*.sh guest-tests/native/lib/*.sh))
 
+# Random sequences against a model.
+MODEL_SRC := $(sort $(wildcard guest-tests/model/*.c))
+ALL_C += $(MODEL_SRC)
+ALL_H += $(sort $(wildcard guest-tests/model/*.h))
+SCRIPTS += $(sort $(wildcard guest-tests/model/cases/*.sh))
+
 OBJ = $(SERVER_SRC:%.c=build/obj/%.o)
 ASAN_OBJ = $(SERVER_SRC:%.c=build/asan/obj/%.o)
 UNIT = $(foreach t,$(UNIT_SRC),build/unit/$(word 2,$(subst /, ,$(t)))/$(basename $(notdir $(t))))
@@ -92,7 +98,7 @@ test-full: deps-test ## the same with more repetitions and larger trees
 	@$(MAKE) $(if $(V),,-s) --no-print-directory -j$(JOBS) test-built
 	@FULL=1 tests/run
 
-test-built: build/holdfast build/asan/holdfast $(UNIT) $(ASAN_UNIT) $(TOOLS) $(REPLAYS) $(NATIVE) $(NATIVE_TESTS)
+test-built: build/holdfast build/asan/holdfast $(UNIT) $(ASAN_UNIT) $(TOOLS) $(REPLAYS) $(NATIVE) $(NATIVE_TESTS) build/native/model
 
 unit: $(UNIT) ## the unit tests alone (no root needed)
 	@set -e; for t in $(UNIT); do echo "$$t"; $$t; done
@@ -188,6 +194,10 @@ $(NATIVE): $(NATIVE_SRC:%.c=build/obj/%.o) build/obj/server/base/util.o
 	@mkdir -p $(@D)
 	@rm -f $@
 	@printf '  %-5s %s\n' AR $@ && ar rcs $@ $^
+
+build/native/model: $(MODEL_SRC:%.c=build/obj/%.o) $(NATIVE)
+	@mkdir -p $(@D)
+	$(call cc,LINK) $(CFLAGS_ALL) $(HARDEN_LINK) -o $@ $^ $(LDFLAGS) -lpthread
 
 build/native/test_%: build/obj/guest-tests/native/tests/test_%.o $(NATIVE)
 	@mkdir -p $(@D)

@@ -22,6 +22,7 @@ static int call_exact(struct fefuse *f, struct fefuse_request *r, void *out, siz
 	r->out = out;
 	r->room = size;
 	ret = fefuse_call(f, r);
+	r->out = NULL;
 	return !ret && f->reply_len != size ? -EBADMSG : ret;
 }
 

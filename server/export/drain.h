@@ -12,7 +12,8 @@
 #include "export/map.h"
 
 #define DRAIN_LOCK_FILE "drainer.lock"
-#define DRAIN_READERS_MAX 64
+/* A thread each: 65 virtqueues and 64 threads of their pool (transport/vhostuser.h), the scan and the like. */
+#define DRAIN_READERS_MAX 160
 
 struct drain;
 

@@ -43,6 +43,15 @@ struct transfer {
 	off_t off;
 };
 
+static size_t pieces_len(const struct iovec *pieces, int count)
+{
+	size_t len = 0;
+
+	for (int i = 0; i < count; i++)
+		len += pieces[i].iov_len;
+	return len;
+}
+
 /* The pieces of [from, from + len) of a span; their number, which PIECES_MAX bounds. */
 static int span_cut(const struct span *span, size_t from, size_t len, struct iovec out[PIECES_MAX])
 {
@@ -83,8 +92,9 @@ static ssize_t read_span(int fd, const struct span *to, size_t size, off_t off, 
 		if (n <= 0)
 			break;
 		done += (size_t)n;
-		if ((off + (off_t)done) % SECTOR)
-			break; /* the end of the file */
+		/* Less than what this call had room for: the end of the file. */
+		if ((size_t)n < pieces_len(pieces, count) && (off + (off_t)done) % SECTOR)
+			break;
 	}
 	return (ssize_t)done;
 }

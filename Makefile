@@ -199,7 +199,7 @@ build/native/model: $(MODEL_SRC:%.c=build/obj/%.o) $(NATIVE)
 	@mkdir -p $(@D)
 	$(call cc,LINK) $(CFLAGS_ALL) $(HARDEN_LINK) -o $@ $^ $(LDFLAGS) -lpthread
 
-build/native/test_%: build/obj/guest-tests/native/tests/test_%.o $(NATIVE)
+build/native/test_%: build/obj/guest-tests/native/tests/test_%.o build/obj/guest-tests/native/tests/rig.o $(NATIVE)
 	@mkdir -p $(@D)
 	$(call cc,LINK) $(CFLAGS_ALL) $(HARDEN_LINK) -o $@ $^ $(LDFLAGS) -lpthread
 

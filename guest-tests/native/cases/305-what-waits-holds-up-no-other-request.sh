@@ -1,0 +1,10 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# on: ext4
+# Locks, and writes and allocations on a file system that is frozen: the same queue, others and the high-priority one go on.
+. "$(dirname "$0")/../../../tests/lib/case.sh"
+. "$ROOT/guest-tests/native/lib/native.sh"
+
+share_make
+trap 'fsfreeze -u "$HOST" 2>/dev/null' EXIT
+native_both test_requests locks blocking

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_death.c - daemons killed with -9 under a device: requests in flight, and handles.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/util.h"
+#include "rig.h"
+
+/* --- requests in flight -------------------------------------------------------------------------------------- */
+
+#define WAITING 3 /* for a lock that nobody gives back */
+#define LOOKUPS 12
+
+/* How many heads of a queue the record says are in flight: its layout is the specification's. */
+static unsigned recorded(const struct fedevice *dev, unsigned queue)
+{
+	struct head {
+		uint64_t features;
+		uint16_t version, size, last_batch, used_idx;
+	} head;
+	struct entry {
+		uint8_t inflight, padding[5];
+		uint16_t next;
+		uint64_t counter;
+	} entry;
+	const uint64_t part = dev->inflight.inflight.size / dev->inflight.inflight.queues;
+	off_t at = (off_t)(dev->inflight.inflight.offset + queue * part);
+	unsigned n = 0;
+
+	CHECK_OK(pread_full(dev->inflight_fd, &head, sizeof(head), at));
+	CHECK_EQ(head.version, 1);
+	CHECK_EQ(head.size, dev->options.size);
+	for (unsigned i = 0; i < head.size; i++) {
+		CHECK_OK(pread_full(dev->inflight_fd, &entry, sizeof(entry),
+				    at + (off_t)(sizeof(head) + i * sizeof(entry))));
+		n += entry.inflight;
+	}
+	return n;
+}
+
+/* The rings of a new back-end: a session by queue 2 first, and then what was in flight on queue 1. */
+static void come_back(struct rig *rig)
+{
+	struct fedevice *dev = &rig->dev;
+
+	fedevice_hang_up(dev);
+	CHECK_OK(frontend_connect(&dev->fe, rig->socket, FE_TIMEOUT_MS));
+	CHECK_OK(fedevice_negotiate(dev));
+	CHECK_OK(fedevice_share_memory(dev));
+	CHECK_OK(fedevice_share_inflight(dev));
+	CHECK_OK(fedevice_ring_start(dev, 0, fering_base(&dev->rings[0])));
+	CHECK_OK(fedevice_ring_start(dev, 2, fering_base(&dev->rings[2])));
+	rig->f.queue = 2;
+	CHECK_OK(fecall_init(&rig->f, RIG_FLAGS));
+	CHECK_OK(fedevice_ring_start(dev, 1, fering_base(&dev->rings[1])));
+}
+
+static void inflight_round(struct rig *rig, unsigned round)
+{
+	const struct fefuse_request lookup = { .opcode = FUSE_LOOKUP,
+					       .nodeid = ROOT,
+					       .in = { { (void *)(uintptr_t) "file", 5 } },
+					       .parts = 1,
+					       .room = sizeof(struct fuse_entry_out) };
+	struct fecall_lock lock = { .owner = 1, .end = 9, .type = F_WRLCK };
+	int waiting[WAITING];
+	int lookups[LOOKUPS];
+	uint64_t unique;
+
+	rig->f.queue = 1;
+	lock.nodeid = rig_lookup(rig, "file");
+	CHECK_OK(fecall_open(&rig->f, lock.nodeid, O_RDWR, &lock.fh));
+	CHECK_OK(fecall_setlk(&rig->f, &lock));
+	for (unsigned i = 0; i < WAITING; i++) {
+		lock.owner = 2 + i;
+		waiting[i] = fecall_setlkw_send(&rig->f, 1, &lock, &unique);
+		CHECK(waiting[i] >= 0);
+	}
+	CHECK_OK(fecall_getattr(&rig->f, ROOT, NULL));
+	/* These are wherever the moment finds them: not taken, in hand, answered. */
+	for (unsigned i = 0; i < LOOKUPS; i++) {
+		lookups[i] = fefuse_send(&rig->f, 1, &lookup);
+		CHECK(lookups[i] >= 0);
+		if (i < round)
+			(void)fefuse_done(&rig->f, lookups[i]);
+	}
+	rig_kill(rig);
+	CHECK(recorded(&rig->dev, 1) >= WAITING);
+	rig_start(rig, "--posix-lock", NULL);
+	come_back(rig);
+	for (unsigned i = 0; i < LOOKUPS; i++)
+		CHECK_OK(fefuse_receive(&rig->f, lookups[i], FEFUSE_TIMEOUT_MS));
+	/* Served again, and refused: the file was open in a session that is no more. */
+	for (unsigned i = 0; i < WAITING; i++)
+		CHECK_EQ(fefuse_receive(&rig->f, waiting[i], FEFUSE_TIMEOUT_MS), -EBADF);
+	CHECK_EQ(rig->dev.rings[1].in_flight, 0);
+	CHECK_EQ(recorded(&rig->dev, 1), 0);
+	CHECK_EQ(fering_ready(&rig->dev.rings[1]), 0);
+}
+
+static void test_inflight(struct rig *rig)
+{
+	const struct fedevice_options options = { .request_queues = 2, .inflight = true };
+
+	rig_put(rig, "file", "content\n", 8);
+	rig_start(rig, "--posix-lock", NULL);
+	rig_connect(rig, &options);
+	CHECK(rig->dev.inflight_fd >= 0);
+	for (unsigned round = 0; round < 12; round++)
+		inflight_round(rig, round);
+	rig_disconnect(rig);
+	CHECK_EQ(rig_wait(rig), 0);
+}
+
+/* --- handles ------------------------------------------------------------------------------------------------- */
+
+#define FILES 2000
+#define DIRS 20
+
+static struct {
+	uint64_t nodeid, generation, parent;
+	char path[64], name[32];
+} files[FILES];
+
+static void make_tree(const struct rig *rig)
+{
+	char path[4096];
+
+	for (unsigned i = 0; i < DIRS; i++) {
+		(void)snprintf(path, sizeof(path), "%s/d%u", rig->share, i);
+		CHECK_OK(mkdir(path, 0755));
+	}
+	for (unsigned i = 0; i < FILES; i++) {
+		(void)snprintf(files[i].name, sizeof(files[i].name), "f%u", i);
+		(void)snprintf(files[i].path, sizeof(files[i].path), "d%u/f%u", i % DIRS, i);
+		rig_put(rig, files[i].path, files[i].path, strlen(files[i].path));
+	}
+}
+
+/* All of them by name, from `first` on, every `step`th: the first time their handles are kept, then they must be the same. */
+static void look_up_all(struct rig *rig, unsigned first, unsigned step, bool keep)
+{
+	for (unsigned n = 0; n < FILES; n++) {
+		const unsigned i = (first + n * step) % FILES;
+		struct fuse_entry_out entry;
+		char dir[32];
+		uint64_t parent;
+
+		(void)snprintf(dir, sizeof(dir), "d%u", i % DIRS);
+		parent = rig_lookup(rig, dir);
+		CHECK_OK(fecall_lookup(&rig->f, parent, files[i].name, &entry));
+		if (keep) {
+			files[i].nodeid = entry.nodeid;
+			files[i].generation = entry.generation;
+			files[i].parent = parent;
+		}
+		CHECK_EQ(entry.nodeid, files[i].nodeid);
+		CHECK_EQ(entry.generation, files[i].generation);
+		CHECK_EQ(parent, files[i].parent);
+	}
+}
+
+/* All of them by handle, as a kernel decodes one that it does not know, in an order of its own. */
+static void open_all(struct rig *rig, unsigned first, unsigned step)
+{
+	for (unsigned n = 0; n < FILES; n++) {
+		const unsigned i = (first + n * step) % FILES;
+		struct fuse_entry_out entry;
+		char text[64] = "";
+		uint64_t fh;
+
+		CHECK_OK(fecall_lookup(&rig->f, files[i].nodeid, ".", &entry));
+		CHECK_EQ(entry.nodeid, files[i].nodeid);
+		CHECK_EQ(entry.generation, files[i].generation);
+		CHECK_OK(fecall_open(&rig->f, files[i].nodeid, O_RDONLY, &fh));
+		CHECK_EQ(fecall_read(&rig->f, files[i].nodeid, fh, 0, text, sizeof(text) - 1),
+			 strlen(files[i].path));
+		CHECK_OK(strcmp(text, files[i].path));
+		CHECK_OK(fecall_release(&rig->f, files[i].nodeid, fh));
+	}
+}
+
+static void next_daemon(struct rig *rig)
+{
+	rig_kill(rig);
+	rig_disconnect(rig);
+	rig_start(rig, NULL, NULL);
+	rig_connect(rig, NULL);
+}
+
+static void test_handles(struct rig *rig)
+{
+	make_tree(rig);
+	rig_start(rig, NULL, NULL);
+	rig_connect(rig, NULL);
+	look_up_all(rig, 0, 1, true);
+	/* At once, while nothing of it can be in the map but by the ring. */
+	next_daemon(rig);
+	open_all(rig, 77, 1999);
+	next_daemon(rig);
+	look_up_all(rig, 5, 1357, false);
+	open_all(rig, 9, 3);
+	/* One with nothing in it that was not looked up by handle. */
+	next_daemon(rig);
+	open_all(rig, 1, 777);
+	look_up_all(rig, 1999, 1999, false);
+	rig_disconnect(rig);
+	CHECK_EQ(rig_wait(rig), 0);
+}
+
+static const struct rig_test tests[] = {
+	{ "inflight", test_inflight },
+	{ "handles", test_handles },
+};
+
+int main(int argc, char **argv)
+{
+	return rig_main(argc, argv, tests, ARRAY_LEN(tests));
+}

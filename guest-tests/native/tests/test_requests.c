@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * test_requests.c - FUSE over the whole back-end: lengths, INIT, sessions, and what may hold up what.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/util.h"
+#include "rig.h"
+
+#define QUIET_MS 50
+
+/* --- lengths ------------------------------------------------------------------------------------------------- */
+
+/* Each call of fecalls.h checks the used length against the reply's header. */
+static void every_call(struct rig *rig)
+{
+	struct fefuse *f = &rig->f;
+	struct fuse_setattr_in size = { .valid = FATTR_SIZE, .size = 100 };
+	struct fuse_entry_out entry;
+	char text[4096];
+	uint64_t fh;
+	uint64_t nodeid;
+
+	CHECK_OK(fecall_mkdir(f, ROOT, "d", 0755, &entry));
+	CHECK_OK(fecall_create(f, entry.nodeid, "a", O_RDWR, 0644, &entry, &fh));
+	nodeid = entry.nodeid;
+	CHECK_EQ(fecall_write(f, nodeid, fh, 0, "some text", 9), 9);
+	CHECK_EQ(fecall_read(f, nodeid, fh, 0, text, sizeof(text)), 9);
+	CHECK_OK(fecall_flush(f, nodeid, fh, 1));
+	CHECK_OK(fecall_fsync(f, nodeid, fh, true));
+	CHECK_OK(fecall_release(f, nodeid, fh));
+	CHECK_OK(fecall_setattr(f, nodeid, &size, NULL));
+	CHECK_OK(fecall_getattr(f, nodeid, NULL));
+	CHECK_OK(fecall_link(f, nodeid, ROOT, "b", NULL));
+	CHECK_OK(fecall_symlink(f, ROOT, "s", "some/target", &entry));
+	CHECK_OK(fecall_readlink(f, entry.nodeid, text, sizeof(text)));
+	CHECK_OK(strcmp(text, "some/target"));
+	CHECK_OK(fecall_mknod(f, ROOT, "p", S_IFIFO | 0600, NULL));
+	CHECK_OK(fecall_rename2(f, ROOT, "b", ROOT, "c", 0));
+	CHECK_OK(fecall_rename2(f, ROOT, "c", ROOT, "p", RENAME_EXCHANGE));
+	CHECK_EQ(fecall_rename2(f, ROOT, "c", ROOT, "p", RENAME_NOREPLACE), -EEXIST);
+	CHECK_OK(fecall_statfs(f, ROOT, NULL));
+	CHECK_OK(fecall_syncfs(f, ROOT));
+	CHECK_OK(fecall_opendir(f, ROOT, &fh));
+	CHECK(fecall_readdir(f, ROOT, fh, 0, text, sizeof(text)) > 0);
+	CHECK(fecall_readdirplus(f, ROOT, fh, 0, text, sizeof(text)) > 0);
+	CHECK_OK(fecall_fsyncdir(f, ROOT, fh, false));
+	CHECK_OK(fecall_releasedir(f, ROOT, fh));
+	CHECK_OK(fecall_unlink(f, ROOT, "c"));
+	CHECK_EQ(fecall_rmdir(f, ROOT, "d"), -ENOTEMPTY);
+	CHECK_EQ(fecall_lookup(f, ROOT, "not-there", NULL), -ENOENT);
+	CHECK_OK(fecall_forget(f, nodeid, 1));
+	CHECK_OK(fecall_batch_forget(f, &(struct fuse_forget_one){ .nodeid = nodeid, .nlookup = 1 },
+				     1));
+	CHECK_OK(fecall_interrupt(f, 4711));
+}
+
+/* Any opcode, with no arguments and with many that make no sense: one answer, of its own length. */
+static void every_opcode(struct rig *rig)
+{
+	uint8_t request[sizeof(struct fuse_in_header) + 200];
+	struct {
+		struct fuse_out_header head;
+		uint8_t rest[8192];
+	} reply;
+
+	for (uint32_t opcode = 0; opcode < 70; opcode++) {
+		for (unsigned with = 0; with < 2; with++) {
+			const size_t len = with ? sizeof(request) : sizeof(struct fuse_in_header);
+			const struct fuse_in_header h = { .len = (uint32_t)len,
+							  .opcode = opcode,
+							  .unique = 1000 + opcode,
+							  .nodeid = ROOT };
+			const bool silent = opcode == FUSE_FORGET || opcode == FUSE_INTERRUPT ||
+					    opcode == FUSE_BATCH_FORGET;
+			int used;
+
+			if (opcode == FUSE_DESTROY)
+				continue;
+			memset(request, 'x', sizeof(request));
+			memcpy(request, &h, sizeof(h));
+			used = fefuse_raw(&rig->f, 1, request, len, &reply, sizeof(reply));
+			if (silent) {
+				CHECK_EQ(used, 0);
+				continue;
+			}
+			CHECK(used >= (int)sizeof(reply.head));
+			CHECK_EQ(reply.head.len, used);
+			CHECK_EQ(reply.head.unique, h.unique);
+		}
+	}
+}
+
+static void test_lengths(struct rig *rig)
+{
+	rig_start(rig, "--xattr", NULL);
+	rig_connect(rig, NULL);
+	every_call(rig);
+	CHECK_OK(fecall_setxattr(&rig->f, ROOT, "user.a", "value", 5, 0));
+	CHECK_EQ(fecall_getxattr(&rig->f, ROOT, "user.a", NULL, 0), 5);
+	CHECK(fecall_listxattr(&rig->f, ROOT, NULL, 0) >= 7);
+	CHECK_OK(fecall_removexattr(&rig->f, ROOT, "user.a"));
+	every_opcode(rig);
+	rig_disconnect(rig);
+	CHECK_EQ(rig_wait(rig), 0);
+}
+
+/* --- INIT ----------------------------------------------------------------------------------------------------- */
+
+#define ALWAYS                                                                                     \
+	(FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_EXPORT_SUPPORT | FUSE_BIG_WRITES |           \
+	 FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_SETXATTR_EXT | FUSE_INIT_EXT |               \
+	 FUSE_CREATE_SUPP_GROUP)
+#define PLUS (FUSE_DO_READDIRPLUS | FUSE_READDIRPLUS_AUTO)
+/* Those that depend on an option. */
+#define BY_OPTION                                                                                  \
+	(PLUS | FUSE_POSIX_ACL | FUSE_DONT_MASK | FUSE_HANDLE_KILLPRIV_V2 | FUSE_SUBMOUNTS |       \
+	 FUSE_SECURITY_CTX | FUSE_WRITEBACK_CACHE | FUSE_FLOCK_LOCKS | FUSE_POSIX_LOCKS |          \
+	 FUSE_AUTO_INVAL_DATA | FUSE_CACHE_SYMLINKS)
+
+static void test_init(struct rig *rig)
+{
+	static const struct {
+		const char *option, *option2;
+		uint64_t on, off; /* of BY_OPTION */
+	} answers[] = {
+		{ "--cache=auto", NULL, PLUS | FUSE_AUTO_INVAL_DATA,
+		  FUSE_CACHE_SYMLINKS | FUSE_WRITEBACK_CACHE },
+		{ "--cache=always", NULL, PLUS | FUSE_CACHE_SYMLINKS, FUSE_AUTO_INVAL_DATA },
+		{ "--cache=never", NULL, FUSE_AUTO_INVAL_DATA, PLUS },
+		{ "--cache=always", "--writeback", FUSE_WRITEBACK_CACHE, 0 },
+		{ "--posix-acl", "--xattr", FUSE_POSIX_ACL | FUSE_DONT_MASK | FUSE_SECURITY_CTX,
+		  0 },
+		{ "--killpriv-v2", NULL, FUSE_HANDLE_KILLPRIV_V2, 0 },
+		{ "--announce-submounts", NULL, FUSE_SUBMOUNTS, 0 },
+		{ "--flock", "--posix-lock", FUSE_FLOCK_LOCKS | FUSE_POSIX_LOCKS, 0 },
+		{ "--no-flock", "--no-posix-lock", 0, FUSE_FLOCK_LOCKS | FUSE_POSIX_LOCKS },
+	};
+
+	for (unsigned i = 0; i < ARRAY_LEN(answers); i++) {
+		uint64_t flags;
+
+		rig_start(rig, answers[i].option, answers[i].option2);
+		rig_connect(rig, NULL);
+		flags = fecall_init_flags(&rig->f);
+		if ((flags & ALWAYS) != ALWAYS || (flags & answers[i].on) != answers[i].on ||
+		    flags & answers[i].off)
+			rig_fail(__FILE__, __LINE__, "%s %s: flags 0x%llx", answers[i].option,
+				 answers[i].option2 ? answers[i].option2 : "",
+				 (unsigned long long)flags);
+		CHECK_EQ(rig->f.init.max_pages, 256);
+		CHECK_EQ(rig->f.init.max_write, 1 << 20);
+		CHECK_EQ(rig->f.init.major, FUSE_KERNEL_VERSION);
+		/* Nothing is agreed on that was not offered. */
+		CHECK_OK(fecall_init(&rig->f, FUSE_INIT_EXT | ALWAYS | answers[i].on));
+		CHECK_OK(fecall_init_flags(&rig->f) & BY_OPTION & ~answers[i].on);
+		rig_disconnect(rig);
+		CHECK_EQ(rig_wait(rig), 0);
+	}
+}
+
+static void test_sessions(struct rig *rig)
+{
+	uint64_t nodeid;
+	uint64_t fh;
+	char byte;
+
+	rig_put(rig, "file", "content\n", 8);
+	rig_start(rig, NULL, NULL);
+	rig_connect(rig, NULL);
+	for (unsigned i = 0; i < 4; i++) {
+		nodeid = rig_lookup(rig, "file");
+		CHECK_OK(fecall_open(&rig->f, nodeid, O_RDONLY, &fh));
+		if (i % 2)
+			CHECK_OK(fecall_destroy(&rig->f));
+		CHECK_OK(fecall_init(&rig->f, RIG_FLAGS));
+		CHECK_EQ(fecall_read(&rig->f, nodeid, fh, 0, &byte, 1), -EBADF);
+		CHECK_EQ(fecall_release(&rig->f, nodeid, fh), -EBADF);
+		/* What it names is what it was. */
+		CHECK_OK(fecall_open(&rig->f, nodeid, O_RDONLY, &fh));
+		CHECK_EQ(fecall_read(&rig->f, nodeid, fh, 0, &byte, 1), 1);
+		CHECK_OK(fecall_release(&rig->f, nodeid, fh));
+	}
+	rig_disconnect(rig);
+	CHECK_EQ(rig_wait(rig), 0);
+}
+
+static void test_persist(struct rig *rig)
+{
+	uint64_t nodeid = 0;
+	uint64_t fh = 0;
+
+	rig_put(rig, "file", "content\n", 8);
+	rig_start(rig, "--persist", NULL);
+	for (unsigned i = 0; i < 5; i++) {
+		rig_connect(rig, NULL);
+		if (i) {
+			CHECK_EQ(fecall_release(&rig->f, nodeid, fh), -EBADF);
+			CHECK_OK(fecall_getattr(&rig->f, nodeid, NULL));
+			CHECK_EQ(rig_lookup(rig, "file"), nodeid);
+		}
+		nodeid = rig_lookup(rig, "file");
+		CHECK_OK(fecall_open(&rig->f, nodeid, O_RDONLY, &fh));
+		rig_disconnect(rig);
+	}
+	rig_stop(rig);
+}
+
+/* --- what holds up what ------------------------------------------------------------------------------------------ */
+
+static void others_go_on(struct rig *rig, unsigned queue)
+{
+	rig->f.queue = queue;
+	for (unsigned i = 0; i < 100; i++)
+		CHECK_OK(fecall_getattr(&rig->f, ROOT, NULL));
+	CHECK_OK(fecall_forget(&rig->f, 12345678, 1));
+}
+
+static void test_locks(struct rig *rig)
+{
+	struct fecall_lock first = { .owner = 1, .end = 9, .type = F_WRLCK };
+	struct fecall_lock second = { .owner = 2, .end = 9, .type = F_WRLCK };
+	uint64_t unique;
+	int slot;
+
+	rig_put(rig, "file", "content\n", 8);
+	rig_start(rig, "--posix-lock", NULL);
+	rig_connect(rig, NULL);
+	first.nodeid = second.nodeid = rig_lookup(rig, "file");
+	CHECK_OK(fecall_open(&rig->f, first.nodeid, O_RDWR, &first.fh));
+	second.fh = first.fh;
+	for (unsigned i = 0; i < 3; i++) {
+		CHECK_OK(fecall_setlk(&rig->f, &first));
+		CHECK_EQ(fecall_setlk(&rig->f, &second), -EAGAIN);
+		slot = fecall_setlkw_send(&rig->f, 1, &second, &unique);
+		CHECK(slot >= 0);
+		others_go_on(rig, 1);
+		CHECK_EQ(fefuse_receive(&rig->f, slot, QUIET_MS), -ETIMEDOUT);
+		if (i % 2 == 0) {
+			CHECK_OK(fecall_interrupt(&rig->f, unique));
+			CHECK_EQ(fefuse_receive(&rig->f, slot, FEFUSE_TIMEOUT_MS), -EINTR);
+		}
+		first.type = F_UNLCK;
+		CHECK_OK(fecall_setlk(&rig->f, &first));
+		first.type = F_WRLCK;
+		if (i % 2)
+			CHECK_OK(fefuse_receive(&rig->f, slot, FEFUSE_TIMEOUT_MS));
+		second.type = F_UNLCK;
+		CHECK_OK(fecall_setlk(&rig->f, &second));
+		second.type = F_WRLCK;
+	}
+	rig_disconnect(rig);
+	CHECK_EQ(rig_wait(rig), 0);
+}
+
+/* The share's file system stands still: whatever writes to it waits. A child thaws it, whatever happens to us. */
+static pid_t freeze(const struct rig *rig, int *fd)
+{
+	pid_t guard;
+
+	*fd = open(rig->share, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CHECK(*fd >= 0);
+	guard = fork();
+	CHECK(guard >= 0);
+	if (guard == 0) {
+		(void)signal(SIGTERM, SIG_IGN);
+		for (unsigned i = 0; i < 200 && getppid() != 1; i++)
+			(void)poll(NULL, 0, 100);
+		(void)ioctl(*fd, FITHAW, 0);
+		_exit(0);
+	}
+	CHECK_OK(ioctl(*fd, FIFREEZE, 0));
+	return guard;
+}
+
+static void test_blocking(struct rig *rig)
+{
+	static uint8_t data[FEFUSE_IO];
+	const struct fedevice_options options = { .request_queues = 2 };
+	int slots[4];
+	uint64_t nodeid;
+	uint64_t fh;
+	pid_t guard;
+	int fd;
+
+	rig_put(rig, "file", "content\n", 8);
+	rig_start(rig, NULL, NULL);
+	rig_connect(rig, &options);
+	nodeid = rig_lookup(rig, "file");
+	CHECK_OK(fecall_open(&rig->f, nodeid, O_RDWR, &fh));
+	guard = freeze(rig, &fd);
+	for (unsigned i = 0; i < ARRAY_LEN(slots); i++) {
+		const struct fuse_write_in write = { .fh = fh, .size = sizeof(data) };
+		const struct fuse_fallocate_in allocate = { .fh = fh, .length = 4096 };
+		struct fefuse_request r = { .opcode = i % 2 ? FUSE_FALLOCATE : FUSE_WRITE,
+					    .nodeid = nodeid,
+					    .in = { { (void *)(uintptr_t)&write, sizeof(write) },
+						    { data, sizeof(data) } },
+					    .parts = 2,
+					    .room = sizeof(struct fuse_write_out) };
+
+		if (i % 2) {
+			r.in[0] = (struct iovec){ (void *)(uintptr_t)&allocate, sizeof(allocate) };
+			r.parts = 1;
+			r.room = 0;
+		}
+		slots[i] = fefuse_send(&rig->f, 1, &r);
+		CHECK(slots[i] >= 0);
+	}
+	/* On the same queue, on the other, and the high-priority one. */
+	others_go_on(rig, 1);
+	others_go_on(rig, 2);
+	for (unsigned i = 0; i < ARRAY_LEN(slots); i++)
+		CHECK_EQ(fefuse_receive(&rig->f, slots[i], 10), -ETIMEDOUT);
+	CHECK_OK(ioctl(fd, FITHAW, 0));
+	for (unsigned i = 0; i < ARRAY_LEN(slots); i++)
+		CHECK_OK(fefuse_receive(&rig->f, slots[i], FEFUSE_TIMEOUT_MS));
+	(void)kill(guard, SIGKILL);
+	(void)fd_close(fd);
+	rig_disconnect(rig);
+	CHECK_EQ(rig_wait(rig), 0);
+}
+
+/* --- idle -------------------------------------------------------------------------------------------------------- */
+
+/* CPU time of a process, in milliseconds. */
+static unsigned long cpu_ms(pid_t pid)
+{
+	char path[64];
+	char text[1024];
+	unsigned long user = 0;
+	unsigned long kernel = 0;
+	const char *at;
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	CHECK(file);
+	CHECK(fgets(text, sizeof(text), file));
+	(void)fclose(file);
+	at = strrchr(text, ')');
+	/* utime and stime are the 14th and 15th field, the name with its brackets the second. */
+	for (unsigned i = 2; i < 14 && at; i++)
+		at = strchr(at + 1, ' ');
+	CHECK(at);
+	user = strtoul(at + 1, (char **)(uintptr_t)&at, 10);
+	kernel = strtoul(at, NULL, 10);
+	return (user + kernel) * 1000UL / (unsigned long)sysconf(_SC_CLK_TCK);
+}
+
+static void test_idle(struct rig *rig)
+{
+	const struct fedevice_options options = { .request_queues = 4 };
+	unsigned long before;
+
+	rig_start(rig, NULL, NULL);
+	rig_connect(rig, &options);
+	for (unsigned q = 1; q <= 4; q++)
+		others_go_on(rig, q);
+	before = cpu_ms(rig->inside);
+	(void)poll(NULL, 0, 1000);
+	CHECK(cpu_ms(rig->inside) - before < 50);
+	/* And it is there when something comes. */
+	others_go_on(rig, 1);
+	rig_disconnect(rig);
+	CHECK_EQ(rig_wait(rig), 0);
+}
+
+static const struct rig_test tests[] = {
+	{ "lengths", test_lengths }, { "init", test_init },   { "sessions", test_sessions },
+	{ "persist", test_persist }, { "locks", test_locks }, { "blocking", test_blocking },
+	{ "idle", test_idle },
+};
+
+int main(int argc, char **argv)
+{
+	return rig_main(argc, argv, tests, ARRAY_LEN(tests));
+}

@@ -287,6 +287,8 @@ static void test_reset(struct rig *rig)
 			fering_reset(&rig->dev.rings[k]);
 			CHECK_OK(fedevice_ring_start(&rig->dev, k, 0));
 		}
+		/* There is no session until the next INIT. */
+		CHECK_EQ(fecall_getattr(&rig->f, ROOT, NULL), -EIO);
 		CHECK_OK(fecall_init(&rig->f, RIG_FLAGS));
 		CHECK_EQ(fecall_release(&rig->f, nodeid, fh), -EBADF);
 		CHECK_OK(fecall_getattr(&rig->f, nodeid, NULL));

@@ -14,7 +14,7 @@ JOBS ?= $(shell nproc)
 PACKAGES = gcc libc6-dev pkg-config libfuse3-dev libssl-dev libsqlite3-dev libseccomp-dev libcap-ng-dev fuse3
 PACKAGES_FUZZ = $(PACKAGES) clang libclang-rt-14-dev
 PACKAGES_TEST = $(PACKAGES) libcmocka-dev e2fsprogs xfsprogs btrfs-progs sqlite3 util-linux mount acl attr \
-	clang-format clang-tidy cppcheck shellcheck
+	clang-format clang-tidy cppcheck shellcheck qemu-system-x86 busybox-static kmod git make xz-utils
 
 # ---- flags -------------------------------------------------------------------------------------------
 
@@ -65,6 +65,11 @@ ALL_C += $(MODEL_SRC)
 ALL_H += $(sort $(wildcard guest-tests/model/*.h))
 SCRIPTS += $(sort $(wildcard guest-tests/model/cases/*.sh))
 
+# Real guests.
+GUEST_SRC := $(sort $(wildcard guest-tests/lib/*.c guest-tests/guest/*.c guest-tests/tools/*.c))
+ALL_C += $(GUEST_SRC)
+SCRIPTS += guest-tests/lib/prepare guest-tests/guest/init $(sort $(wildcard guest-tests/lib/*.sh guest-tests/cases/*.sh))
+
 OBJ = $(SERVER_SRC:%.c=build/obj/%.o)
 ASAN_OBJ = $(SERVER_SRC:%.c=build/asan/obj/%.o)
 UNIT = $(foreach t,$(UNIT_SRC),build/unit/$(word 2,$(subst /, ,$(t)))/$(basename $(notdir $(t))))
@@ -92,10 +97,12 @@ run: deps ## serve SHARE at MOUNT in the foreground, or a sample share; Ctrl-C e
 
 test: deps-test ## all tests, as root: unit tests (plain and with ASan), lint, system tests
 	@$(MAKE) $(if $(V),,-s) --no-print-directory -j$(JOBS) test-built
+	@guest-tests/lib/prepare
 	@tests/run
 
 test-full: deps-test ## the same with more repetitions and larger trees
 	@$(MAKE) $(if $(V),,-s) --no-print-directory -j$(JOBS) test-built
+	@guest-tests/lib/prepare
 	@FULL=1 tests/run
 
 test-built: build/holdfast build/asan/holdfast $(UNIT) $(ASAN_UNIT) $(TOOLS) $(REPLAYS) $(NATIVE) $(NATIVE_TESTS) build/native/model

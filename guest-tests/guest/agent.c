@@ -3,6 +3,7 @@
  * agent TTY - the guest's first process after init: does what the host's guestctl says over a serial line.
  *
  * From the host:  "P ID\n"                          are you there?
+ *                 "B ID\n"                          reboot; the answer comes before, and none after
  *                 "R ID SECONDS LENGTH\n" + bytes   run this by sh, for so long at most
  * To the host:    "A ID\n"                          here I am
  *                 "O ID LENGTH\n" + bytes           output
@@ -19,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/reboot.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
@@ -142,8 +144,7 @@ static void reap(struct agent *a)
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		if (pid != a->child)
 			continue;
-		command_end(a,
-			    WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+		command_end(a, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
 	}
 	if (a->child && now() > a->until) {
 		command_kill(a);
@@ -166,10 +167,10 @@ static size_t request_take(struct agent *a)
 		return a->in_len == sizeof(a->in) ? a->in_len : 0;
 	*end = 0;
 	head = (size_t)(end - a->in) + 1;
-	if (sscanf(a->in, "P %lu", &id) == 1) {
-		int n = snprintf(answer, sizeof(answer), "A %lu\n", id);
-
-		tty_write(a, answer, (size_t)n);
+	if (sscanf(a->in, "P %lu", &id) == 1 || sscanf(a->in, "B %lu", &id) == 1) {
+		tty_write(a, answer, (size_t)snprintf(answer, sizeof(answer), "A %lu\n", id));
+		if (a->in[0] == 'B' && (tcdrain(a->tty) || reboot(RB_AUTOBOOT)))
+			warn("agent: reboot");
 	} else if (sscanf(a->in, "R %lu %u %zu", &id, &seconds, &len) == 3 && len <= COMMAND_MAX) {
 		if (a->in_len < head + len) {
 			*end = '\n';

@@ -117,7 +117,7 @@ guest_wait() {
 # guest_try NAME COMMAND [SECONDS]: runs it by sh in the guest; its output, its exit status.
 guest_try() {
 	local rc=0
-	"$GUESTCTL" do "/run/guest-$1.ctl" "${3:-60}" "$2" || rc=$?
+	"$GUESTCTL" run "/run/guest-$1.ctl" "${3:-60}" "$2" || rc=$?
 	((rc != 125)) || fail "guest $1 has gone at: $2"
 	return $rc
 }
@@ -166,9 +166,8 @@ guest_reboot() {
 	if [[ ${2:-} == reset ]]; then
 		guest_qmp "$name" '{"execute":"system_reset"}' RESET
 	else
-		# The answer to it may get lost.
-		"$GUESTCTL" do "/run/guest-$name.ctl" 10 'sync; (sleep 0.2; reboot -f) >/dev/null 2>&1 &' || fail "no reboot of $name"
-		sleep 0.5
+		guest_do "$name" sync
+		"$GUESTCTL" reboot "/run/guest-$name.ctl" 10 || fail "no reboot of $name"
 	fi
 	guest_wait "$name"
 	guest_qmp "$name" '{"execute":"set-action","arguments":{"reboot":"shutdown"}}'

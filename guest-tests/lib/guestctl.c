@@ -3,10 +3,11 @@
  * guestctl - the host's end of a guest's two channels, both UNIX sockets of its QEMU.
  *
  *   guestctl wait SOCKET SECONDS              until the guest's agent answers
- *   guestctl do SOCKET SECONDS COMMAND        runs it in the guest by sh: its output, its exit status
+ *   guestctl run SOCKET SECONDS COMMAND       runs it in the guest by sh: its output, its exit status
+ *   guestctl reboot SOCKET SECONDS            the guest's own reboot(2): nothing is answered from then until it is up
  *   guestctl qmp SOCKET SECONDS JSON [EVENT]  one QMP command; then waits for a line with all words of EVENT
  *
- * Exit of do: the command's; 124 when the time is over, 125 when the channel broke. The protocol is in guest/agent.c.
+ * Exit of run: the command's; 124 when the time is over, 125 when the channel broke. The protocol is in guest/agent.c.
  */
 #include <err.h>
 #include <errno.h>
@@ -112,6 +113,21 @@ static bool channel_line(struct channel *c, char *line, size_t room, double dead
 		if (now() > deadline || !channel_fill(c, deadline))
 			return false;
 	}
+}
+
+static int reboot_guest(struct channel *c)
+{
+	char line[256];
+	char want[64];
+	unsigned long id = (unsigned long)getpid() * 1000;
+
+	channel_write(c, line, (size_t)snprintf(line, sizeof(line), "B %lu\n", id));
+	snprintf(want, sizeof(want), "A %lu", id);
+	while (channel_line(c, line, sizeof(line), c->until))
+		if (!strcmp(line, want))
+			return 0;
+	warnx("guestctl: no answer from the guest");
+	return OVER;
 }
 
 static int wait_for_agent(struct channel *c)
@@ -240,14 +256,16 @@ int main(int argc, char **argv)
 	double seconds;
 
 	if (argc < 4)
-		errx(2, "wait|do|qmp SOCKET SECONDS ...");
+		errx(2, "wait|run|reboot|qmp SOCKET SECONDS ...");
 	seconds = strtod(argv[3], NULL);
 	channel_open(&c, argv[2], seconds);
 	if (!strcmp(argv[1], "wait"))
 		return wait_for_agent(&c);
-	if (!strcmp(argv[1], "do") && argc == 5)
+	if (!strcmp(argv[1], "run") && argc == 5)
 		return run(&c, (unsigned)seconds, argv[4]);
+	if (!strcmp(argv[1], "reboot"))
+		return reboot_guest(&c);
 	if (!strcmp(argv[1], "qmp") && argc >= 5)
 		return qmp(&c, argv[4], argc > 5 ? argv[5] : NULL);
-	errx(2, "wait|do|qmp SOCKET SECONDS ...");
+	errx(2, "wait|run|reboot|qmp SOCKET SECONDS ...");
 }

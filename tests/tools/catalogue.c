@@ -7,6 +7,7 @@
  *       --retry-enomem=SECONDS  ENOMEM means "try again": do, for that long in all
  *       --shuffle=SEED          in another order
  *       --sample=N              only N of them (evenly spread)
+ *       --times=N               each N times in a row
  *       --expect-stale          every handle must be ESTALE
  *       --allow-stale           stale is as good as same (wrong is not)
  *       --no-content            do not compare content
@@ -83,6 +84,7 @@ static int take(const char *dir, const char *file, const char *nth)
 struct check {
 	int mount;
 	double retry_enomem;
+	unsigned times;
 	bool expect_stale, allow_stale, no_content, no_btime, attributes;
 	unsigned long same, stale, again, wrong, other;
 	unsigned shown;
@@ -224,12 +226,14 @@ static bool check_good(const struct check *c)
 	return c->same && !c->stale;
 }
 
-static int check(int argc, char **argv)
+/* The options into *c, *sample and *seed; false if there is one that it does not know. */
+static bool check_options(int argc, char **argv, struct check *c, size_t *sample, uint64_t *seed)
 {
 	static const struct option options[] = {
 		{ "retry-enomem", required_argument, NULL, 'r' },
 		{ "shuffle", required_argument, NULL, 'u' },
 		{ "sample", required_argument, NULL, 'n' },
+		{ "times", required_argument, NULL, 't' },
 		{ "expect-stale", no_argument, NULL, 's' },
 		{ "allow-stale", no_argument, NULL, 'a' },
 		{ "no-content", no_argument, NULL, 'c' },
@@ -237,44 +241,55 @@ static int check(int argc, char **argv)
 		{ "attributes", no_argument, NULL, 'i' },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct check c = { 0 };
-	size_t n;
-	size_t sample = 0;
-	uint64_t seed = 0;
-	double until;
-	char **lines;
 	int opt;
 
 	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (opt) {
 		case 'r':
-			c.retry_enomem = strtod(optarg, NULL);
+			c->retry_enomem = strtod(optarg, NULL);
 			break;
 		case 'u':
-			seed = strtoull(optarg, NULL, 10);
+			*seed = strtoull(optarg, NULL, 10);
 			break;
 		case 'n':
-			sample = strtoul(optarg, NULL, 10);
+			*sample = strtoul(optarg, NULL, 10);
+			break;
+		case 't':
+			c->times = (unsigned)strtoul(optarg, NULL, 10);
 			break;
 		case 's':
-			c.expect_stale = true;
+			c->expect_stale = true;
 			break;
 		case 'a':
-			c.allow_stale = true;
+			c->allow_stale = true;
 			break;
 		case 'b':
-			c.no_btime = true;
+			c->no_btime = true;
 			break;
 		case 'c':
-			c.no_content = true;
+			c->no_content = true;
 			break;
 		case 'i':
-			c.attributes = true;
+			c->attributes = true;
 			break;
 		default:
-			return 2;
+			return false;
 		}
 	}
+	return true;
+}
+
+static int check(int argc, char **argv)
+{
+	struct check c = { .times = 1 };
+	size_t n;
+	size_t sample = 0;
+	uint64_t seed = 0;
+	double until;
+	char **lines;
+
+	if (!check_options(argc, argv, &c, &sample, &seed))
+		return 2;
 	if (argc - optind != 2)
 		errx(2, "check MOUNT FILE");
 	c.mount = open(argv[optind], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -292,7 +307,8 @@ static int check(int argc, char **argv)
 			continue;
 		if (!object_parse(lines[i], &o, &path))
 			errx(1, "check: line %zu of %s is no object", i + 1, argv[optind + 1]);
-		check_one(&c, &o, path, until);
+		for (unsigned time = 0; time < c.times; time++)
+			check_one(&c, &o, path, until);
 	}
 	printf("same=%lu stale=%lu again=%lu wrong=%lu other=%lu\n", c.same, c.stale, c.again,
 	       c.wrong, c.other);

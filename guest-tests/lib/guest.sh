@@ -110,14 +110,14 @@ guest_dead() { ! guest_alive "$1"; }
 
 guest_wait() {
 	local began=${EPOCHREALTIME/./}
-	"$GUESTCTL" wait "/run/guest-$1.ctl" 60 || { cat "$TMP/qemu-$1"; fail "guest $1 does not come up"; }
+	"$GUESTCTL" wait "/run/guest-$1.ctl" 180 || { cat "$TMP/qemu-$1"; fail "guest $1 does not come up"; }
 	echo "    guest $1 (${GUEST_KERNEL[$1]}) up in $(((${EPOCHREALTIME/./} - began) / 1000)) ms"
 }
 
 # guest_try NAME COMMAND [SECONDS]: runs it by sh in the guest; its output, its exit status.
 guest_try() {
 	local rc=0
-	"$GUESTCTL" run "/run/guest-$1.ctl" "${3:-60}" "$2" || rc=$?
+	"$GUESTCTL" run "/run/guest-$1.ctl" "${3:-120}" "$2" || rc=$?
 	((rc != 125)) || fail "guest $1 has gone at: $2"
 	return $rc
 }
@@ -188,7 +188,6 @@ guest_kill() {
 
 # ---- handles -----------------------------------------------------------------------------------------
 
-
 # handles_take NAME FILE [DIR]: the catalogue of the mount in FILE on the guest's disk.
 handles_take() { guest_do "$1" "catalogue take ${3:-/mnt} /disk/$2 && sync" 200; }
 
@@ -202,6 +201,22 @@ handles_check() {
 		head -n -1 <<<"$said"
 		fail "handles of $file: $(tail -n 1 <<<"$said")"
 	fi
+}
+
+# handles_count NAME FILE [OPTION...]: the same, but only counted: COUNTED[same], [stale], [wrong] and [other] (the rest).
+declare -A COUNTED=()
+handles_count() {
+	local name=$1 file=$2 said word
+	shift 2
+	said=$(guest_try "$name" "catalogue check $* ${MNT:-/mnt} /disk/$file" 200 | tail -n 1)
+	COUNTED=([other]=0)
+	for word in $said; do
+		case $word in
+		same=* | stale=* | wrong=*) COUNTED[${word%%=*}]=${word#*=} ;;
+		*=*) COUNTED[other]=$((COUNTED[other] + ${word#*=})) ;;
+		esac
+	done
+	[[ -n ${COUNTED[wrong]:-} ]] || fail "no count of $file: $said"
 }
 
 guest_drop_caches() { guest_do "$1" 'sync; for i in 1 2 3 4; do echo 3 >/proc/sys/vm/drop_caches; done'; }

@@ -131,8 +131,7 @@ int export_shown_ino(struct worker *w, struct node *dir, const char *name, uint6
 int export_unlink(struct worker *w, struct node *parent, const char *name,
 		  int at_flags); /* 0 or AT_REMOVEDIR */
 int export_rename(struct worker *w, struct node *from, const char *name, struct node *to,
-		  const char *newname,
-		  unsigned flags); /* RENAME_NOREPLACE, RENAME_EXCHANGE; others -EINVAL */
+		  const char *newname, unsigned flags); /* those of renameat2(2); others -EINVAL */
 int export_link(struct worker *w, struct node *n, struct node *parent, const char *name,
 		struct entry *out);
 

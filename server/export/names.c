@@ -245,7 +245,8 @@ int export_rename(struct worker *w, struct node *from, const char *name, struct 
 	uint64_t since = store_since(w);
 	int ret, from_fd, to_fd;
 
-	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+	/* A whiteout under the old name is for the map a new object: it gets its row when it is looked up. */
+	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
 		return -EINVAL;
 	ret = held_open(w, from, name, &a);
 	if (ret)

@@ -39,4 +39,17 @@ run "$TOOLS/renameflags" exchange "$m/a/three" "$m/a/four"; after_each kill9
 step "in a chain: a name that each object had"
 for i in 1 2 3 4 5; do run mv "$m/a/three" "$m/a/t" && run mv "$m/a/four" "$m/a/three" && run mv "$m/a/t" "$m/a/four"; done
 after_each kill9
+step "with a whiteout left behind, which overlayfs needs, as root and as a user"
+run chmod 777 "$m/a" "$m"
+for uid in 0 1000; do
+	run setpriv --reuid=$uid --regid=$uid --clear-groups "$TOOLS/renameflags" whiteout "$m/a/three" "$m/whole-$uid"
+	expect_text "what is left" "character special file 0 0 $uid $uid" "$(stat -c '%F %t %T %u %g' "$SHARE/a/three")"
+	whiteout=$(handle_of "$m/a/three")
+	after_each kill9
+	run handle_open "$whiteout"
+	expect_text "the whiteout" "c $(stat -c %i "$SHARE/a/three")" "$OPENED"
+	expect_exit 1 "$TOOLS/renameflags" whiteout "$m/a/nothing" "$m/x"
+	run mv "$m/whole-$uid" "$m/a/three"
+	expect_stale "$whiteout"
+done
 daemon_stop

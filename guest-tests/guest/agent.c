@@ -86,7 +86,10 @@ static void command_run(struct agent *a, const char *command)
 		err(1, "agent: fork");
 	if (!a->child) {
 		int null = open("/dev/null", O_RDONLY);
+		sigset_t none;
 
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
 		setsid();
 		dup2(null, 0);
 		dup2(ends[1], 1);

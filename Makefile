@@ -31,6 +31,8 @@ CFLAGS_ALL = -std=c11 -O2 -g $(WARNINGS) -fPIE $(CFLAGS)
 HARDEN = -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fstack-clash-protection -fcf-protection
 HARDEN_LINK = -pie -Wl,-z,relro,-z,now
 ASAN = -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+# gcc's libtsan knows no fences, and says so at each.
+TSAN = -fsanitize=thread -Wno-tsan
 LIBS_ALL = $(PKG_LIBS) -lpthread
 
 # One short line for each step; V=1 shows the commands.
@@ -72,6 +74,7 @@ SCRIPTS += guest-tests/lib/prepare guest-tests/guest/init $(sort $(wildcard gues
 
 OBJ = $(SERVER_SRC:%.c=build/obj/%.o)
 ASAN_OBJ = $(SERVER_SRC:%.c=build/asan/obj/%.o)
+TSAN_OBJ = $(SERVER_SRC:%.c=build/tsan/obj/%.o)
 UNIT = $(foreach t,$(UNIT_SRC),build/unit/$(word 2,$(subst /, ,$(t)))/$(basename $(notdir $(t))))
 ASAN_UNIT = $(UNIT:build/%=build/asan/%)
 TOOLS = $(TOOL_SRC:tests/tools/%.c=build/tests/%)
@@ -105,7 +108,7 @@ test-full: deps-test ## the same with more repetitions and larger trees
 	@guest-tests/lib/prepare
 	@FULL=1 tests/run
 
-test-built: build/holdfast build/asan/holdfast $(UNIT) $(ASAN_UNIT) $(TOOLS) $(REPLAYS) $(NATIVE) $(NATIVE_TESTS) build/native/model
+test-built: build/holdfast build/asan/holdfast build/tsan/holdfast $(UNIT) $(ASAN_UNIT) $(TOOLS) $(REPLAYS) $(NATIVE) $(NATIVE_TESTS) build/native/model
 
 unit: $(UNIT) ## the unit tests alone (no root needed)
 	@set -e; for t in $(UNIT); do echo "$$t"; $$t; done
@@ -170,6 +173,14 @@ build/holdfast: $(OBJ)
 build/asan/holdfast: $(ASAN_OBJ)
 	@mkdir -p $(@D)
 	$(call cc,LINK) $(CFLAGS_ALL) $(ASAN) -pie -o $@ $(ASAN_OBJ) $(LDFLAGS) $(LIBS_ALL)
+
+build/tsan/holdfast: $(TSAN_OBJ)
+	@mkdir -p $(@D)
+	$(call cc,LINK) $(CFLAGS_ALL) $(TSAN) -pie -o $@ $(TSAN_OBJ) $(LDFLAGS) $(LIBS_ALL)
+
+build/tsan/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call cc,CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(TSAN) -MMD -MP -c -o $@ $<
 
 build/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)

@@ -29,13 +29,14 @@ expect_flags() {
 	done
 }
 
-# A file system mounted in the share, and one mounted while it is served, which a sandbox lets in.
+# A file system mounted in the share.
 image_make ext4 "$TMP/inner.img" 20M
 mkdir -p "$HOST/auto/inner"
 image_mount "$TMP/inner.img" "$HOST/auto/inner"
 echo inner >"$HOST/auto/inner/file"
 mkdir "$HOST/auto/inner/d"
 echo deep >"$HOST/auto/inner/d/file"
+run "$TOOLS/populate" "$HOST/auto/inner" 200 50
 
 device auto
 device always --cache=always
@@ -106,8 +107,13 @@ guest_do g '[ $(stat -c %d /m/auto) != $(stat -c %d /m/auto/inner) ] && [ $(stat
 handles_take g inner /m/auto/inner
 MNT=/m/auto/inner handles_check g inner
 guest_drop_caches g
-MNT=/m/auto/inner handles_check g inner
-guest_do g 'umount /tools/mnt; for m in /m/*; do umount -l $m; done'
+MNT=/m/auto/inner handles_check g inner --shuffle=1
+guest_says g deep 'cat /m/auto/inner/d/file'
+guest_do g 'umount /tools/mnt /m/auto/inner /m/auto'
+guest_mount g auto /m/auto
+guest_says g deep 'cat /m/auto/inner/d/file'
+MNT=/m/auto/inner handles_check g inner --shuffle=2
+guest_do g 'for m in /m/*; do umount -l $m; done'
 guest_stop g
 for tag in "${devices[@]%%=*}"; do share_end "$tag"; done
 image_umount "$HOST/auto/inner"

@@ -373,7 +373,7 @@ int entry_look(struct worker *w, struct node *parent, const char *name, int fd,
 int entry_fill(struct worker *w, struct node *n, const struct statx *stx, struct entry *out)
 {
 	out->nodeid = cache_nodeid(n);
-	out->generation = cache_generation(n);
+	out->generation = node_generation(n);
 	out->stx = *stx;
 	out->stx.stx_ino = cache_shown_ino(n);
 	out->submount = cache_submount(n);
@@ -475,6 +475,12 @@ int export_lookup_self(struct worker *w, nodeid_t id, struct entry *out)
 	}
 	if (!ret)
 		ret = entry_fill(w, n, &looked.stx, out);
+	/*
+	 * Asked for by number it is no crossing of a mount: Linux has a superblock for the submount by then, and would make
+	 * another point to mount at instead of finding that one's root.
+	 */
+	if (!ret)
+		out->submount = false;
 	node_put(w, n);
 	return ret;
 }

@@ -75,9 +75,9 @@ int node_get(struct worker *w, nodeid_t id, struct node **out);
 void node_put(struct worker *w, struct node *n); /* takes NULL */
 
 nodeid_t node_nodeid(const struct node *n);
-generation_t node_generation(const struct node *n);
-mode_t node_type(const struct node *n);	    /* S_IFMT bits */
-bool node_persistent(const struct node *n); /* its handle survives this daemon */
+generation_t node_generation(const struct node *n); /* of a mount's root: 0 */
+mode_t node_type(const struct node *n);		    /* S_IFMT bits */
+bool node_persistent(const struct node *n);	    /* its handle survives this daemon */
 
 /*
  * An O_PATH descriptor of the node, valid while the reference is held (do not close it). Opened on
@@ -103,7 +103,7 @@ struct entry {
 	generation_t generation;
 	struct statx
 		stx; /* stx_ino is the number to show (synthetic for roots of mounts and subvolumes) */
-	bool submount; /* the root of a mount inside the share (FUSE_ATTR_SUBMOUNT) */
+	bool submount; /* found by name, and the root of a mount inside the share (FUSE_ATTR_SUBMOUNT) */
 };
 
 int export_lookup(struct worker *w, struct node *parent, const char *name, struct entry *out);

@@ -97,6 +97,8 @@ static void inspect_path(struct worker *w, struct export_inspection *out)
 	int ret = resolve(w, out->nodeid, &n, NULL, NULL), fd;
 
 	if (!ret) {
+		if (!nodeid_is_root(out->nodeid))
+			out->generation = node_generation(n);
 		fd = node_fd(w, n);
 		ret = fd < 0 ? fd : resolve_fd_path(w, fd, out->path, sizeof(out->path));
 		cache_put(w->x->cache, n);

@@ -21,6 +21,7 @@ enum holdfast_exit {
 	HOLDFAST_EXIT_MOUNT = 10,     /* the mount or socket failed */
 	HOLDFAST_EXIT_STALE = 11,     /* handle open, inspect: the handle opens nothing */
 	HOLDFAST_EXIT_SANDBOX = 12,   /* the sandbox cannot be set up */
+	HOLDFAST_EXIT_SECCOMP = 13,   /* --seccomp=trap: a system call that is not on the list */
 };
 
 #endif

@@ -97,7 +97,12 @@ static int collect(const struct sandbox *s)
 		return -1;
 	if (pid > 0 && WIFEXITED(status))
 		return WEXITSTATUS(status);
-	if (pid > 0)
+	if (pid > 0 && WTERMSIG(status) == SIGSYS)
+		log_error("the daemon was killed by signal %d: a system call that is not on the "
+			  "list; "
+			  "--seccomp=trap names it",
+			  SIGSYS);
+	else if (pid > 0)
 		log_error("the daemon was killed by signal %d", WTERMSIG(status));
 	return EXIT_FAILURE;
 }

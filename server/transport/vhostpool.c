@@ -155,6 +155,7 @@ static int add_thread(struct vhostpool *p)
 	sigfillset(&all);
 	sigdelset(&all, SIGURG);
 	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGSYS);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = -pthread_create(&p->threads[p->count], NULL, serve, p);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -239,6 +239,7 @@ static int start_thread(struct vhostqueue *q)
 	sigfillset(&all);
 	sigdelset(&all, SIGURG);
 	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGSYS);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = -pthread_create(&q->thread, NULL, serve, q);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

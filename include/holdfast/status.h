@@ -26,13 +26,16 @@
  *     mount           string  mount point; "" for a device
  *     device          object  of a virtio-fs device only
  *       socket        string  path; "" if it was handed over by --fd
- *       sandbox       string  "namespace", "chroot", "none"
- *       capabilities  string  those in effect, with blanks between: "chown fowner"
+ *       sandbox, capabilities strings: as in the object "sandbox"
  *       connected     boolean there is a front-end
  *       connections   number  so far
  *       refused       number  connections that ended because of what the front-end or guest sent
  *       queues        number  running
  *       requests, kicks, notifications numbers
+ *     sandbox         object
+ *       mode          string  "namespace", "chroot", "none"
+ *       capabilities  string  those in effect, with blanks between: "chown fowner"
+ *       seccomp       string  "kill", "log", "trap", "none"
  *     readonly        boolean
  *     started         number  seconds since 1970
  *     uptime_seconds  number

@@ -58,7 +58,7 @@ int main(int argc, char **argv)
 		options_free(&config);
 		return HOLDFAST_EXIT_USAGE;
 	}
-	if (config.command == COMMAND_SERVE && !config.mount)
+	if (config.command == COMMAND_SERVE)
 		serve_close_inherited(&config);
 	log_init((enum log_level)config.log_level, config.syslog);
 	if (config.old_form[0])

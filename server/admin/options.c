@@ -18,6 +18,7 @@
 #include "base/util.h"
 #include "export/export.h"
 #include "fuse/fuse.h"
+#include "sandbox/filter.h"
 #include "sandbox/sandbox.h"
 
 struct choice {
@@ -78,9 +79,9 @@ static const struct choice sandbox_choices[] = {
 	{ "none", SANDBOX_NONE },
 	{ NULL, 0 },
 };
-/* virtiofsd's words; what is not there yet is refused in options_check.c. */
 static const struct choice seccomp_choices[] = {
-	{ "none", 0 }, { "kill", 1 }, { "log", 1 }, { "trap", 1 }, { NULL, 0 }
+	{ "kill", FILTER_KILL }, { "log", FILTER_LOG }, { "trap", FILTER_TRAP },
+	{ "none", FILTER_NONE }, { NULL, 0 },
 };
 static const struct choice level_choices[] = {
 	{ "error", LOG_LEVEL_ERROR }, { "warn", LOG_LEVEL_WARN }, { "info", LOG_LEVEL_INFO },
@@ -154,7 +155,12 @@ static const struct option_def option_defs[] = {
 	LIST("uid-map", uid_map, uid_maps, SERVE),
 	LIST("gid-map", gid_map, gid_maps, SERVE),
 	TEXT("modcaps", modcaps, SERVE),
-	CHOICE("seccomp", seccomp, seccomp_choices, SERVE),
+	{ .name = "seccomp",
+	  .offset = AT(seccomp),
+	  .kind = OPTION_CHOICE,
+	  .commands = SERVE,
+	  .once = true,
+	  .choices = seccomp_choices },
 	CHOICE("cache", cache, cache_choices, SERVE),
 	NUMBER("timeout", timeout, 0, CONFIG_TIMEOUT_MAX, SERVE),
 	CHOICE("inode-file-handles", handles, handles_choices, SERVE),
@@ -537,6 +543,7 @@ int options_parse(int argc, char *const *argv, struct config *out, char error[OP
 	out->timeout = CONFIG_TIMEOUT_DEFAULT;
 	out->fd = CONFIG_FD_NONE;
 	out->log_level = LOG_LEVEL_INFO;
+	out->seccomp = FILTER_KILL;
 
 	i = parse_command(&p, argc, argv);
 	if (i < 0)

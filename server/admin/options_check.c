@@ -24,7 +24,6 @@ static int check_way(struct options_parser *p, const struct config *c)
 		{ c->poll_us != CONFIG_POLL_US_DEFAULT, "poll-us" },
 		{ c->uid_maps, "uid-map" },
 		{ c->gid_maps, "gid-map" },
-		{ c->modcaps, "modcaps" },
 	};
 	bool by_fd = c->fd != CONFIG_FD_NONE;
 
@@ -53,9 +52,6 @@ static int check_way(struct options_parser *p, const struct config *c)
 /* What a device alone has; defaults are filled in. */
 static int check_device(struct options_parser *p, struct config *c)
 {
-	if (c->seccomp)
-		return options_fail(p, "--seccomp: a system call filter is not available in this "
-				       "version; only --seccomp=none");
 	if (c->sandbox == SANDBOX_DEFAULT)
 		c->sandbox = c->mount ? SANDBOX_NONE : SANDBOX_NAMESPACE;
 	if ((c->uid_maps || c->gid_maps) && c->sandbox != SANDBOX_NAMESPACE)
@@ -103,10 +99,11 @@ void options_help(FILE *to)
 		"  --max-nodes=N  --rlimit-nofile=N  --thread-pool-size=N\n"
 		"  --log-level=error|warn|info|debug|off      --syslog\n"
 		"  --new-key                    the key is lost: start over\n"
+		"  --seccomp=kill|log|trap|none --modcaps=+CAP:-CAP\n"
 		"For a socket, as virtiofsd has them:\n"
 		"  --socket-group=NAME  --tag=TAG  --persist (wait for the next)  --poll-us=N\n"
 		"  --sandbox=namespace|chroot|none  --uid-map=:ID:HOST:N:  --gid-map=...\n"
-		"  --modcaps=+CAP:-CAP  --[no-]announce-submounts  --print-capabilities\n"
+		"  --[no-]announce-submounts  --print-capabilities\n"
 		"\n"
 		"Commands (those from status on take --shared-dir=PATH, --state-dir=PATH):\n"
 		"  handle get [--connectable] PATH      print the file handle of PATH\n"
@@ -119,7 +116,8 @@ void options_help(FILE *to)
 		"  verify                               check key and map\n"
 		"\n"
 		"Exit: 0 done, 1 failure, 2 usage, 3 share, 4 state, 5 key, 6 map, 7 newer files,\n"
-		"      8 other root, 9 no handles, 10 socket or mount, 11 stale, 12 sandbox.\n";
+		"      8 other root, 9 no handles, 10 socket or mount, 11 stale, 12 sandbox,\n"
+		"      13 system call refused.\n";
 
 	(void)fputs(text, to);
 }

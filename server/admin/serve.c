@@ -3,8 +3,8 @@
  * serve.c - the daemon from its start to its end.
  *
  * In stages, each undone in reverse order: the process (limits, signals), the maps of names and ids, the
- * state, the socket and the sandbox of a device, the export, the FUSE server, the mount or the device, the control
- * socket. SIGINT, SIGTERM and SIGHUP are blocked before the first thread starts; a thread of its own waits
+ * state, the socket and the sandbox, the export, the FUSE server, the mount or the device, the control
+ * socket, the filter of system calls. SIGINT, SIGTERM and SIGHUP are blocked before the first thread starts; a thread of its own waits
  * for them and stops what serves, so that the main thread comes back from serving and takes everything down.
  * It never becomes a background process.
  */
@@ -197,6 +197,7 @@ static void take_down(struct serving *v)
 	if (v->dev)
 		(void)fusedev_unmount(v->dev);
 	fusedev_free(v->dev);
+	fusekeeper_end(v->keeper);
 	serve_close_device(v);
 	fuse_server_free(v->fuse);
 	export_close(v->export);
@@ -216,6 +217,14 @@ static int prepare_device(struct serving *v, bool *leave)
 	return exit_code ? exit_code : serve_enter_sandbox(v, leave);
 }
 
+/* What a mount has before there is an export. */
+static int prepare_mount(struct serving *v)
+{
+	int exit_code = serve_check_mount(v);
+
+	return exit_code ? exit_code : serve_shut_in_mount(v);
+}
+
 int serve(const struct config *c)
 {
 	struct serving v = {
@@ -230,12 +239,12 @@ int serve(const struct config *c)
 
 	if (!exit_code)
 		exit_code = parse_maps(&v);
-	if (!exit_code && !c->mount)
-		exit_code = serve_check_device(&v);
+	if (!exit_code)
+		exit_code = serve_check_sandbox(&v);
 	if (!exit_code)
 		exit_code = open_state(&v);
 	if (!exit_code && c->mount)
-		exit_code = serve_check_mount(&v);
+		exit_code = prepare_mount(&v);
 	if (!exit_code && !c->mount)
 		exit_code = prepare_device(&v, &leave);
 	if (!exit_code && !leave)

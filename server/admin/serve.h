@@ -8,7 +8,7 @@
 #include "admin/config.h"
 
 /*
- * Closes what a device inherited and does not use: a sandbox would be left open by it. First of all, before anything is
+ * Closes what the daemon inherited and does not use: a sandbox would be left open by it. First of all, before anything is
  * opened. (serve_process.c)
  */
 void serve_close_inherited(const struct config *c);

@@ -21,53 +21,6 @@
 #define POLL_US_DEFAULT 50
 #define POOL_DEFAULT 8
 
-static int add_ranges(const char *option, const char *const *texts, unsigned n,
-		      struct sandbox_ranges *out)
-{
-	for (unsigned i = 0; i < n; i++) {
-		if (sandbox_ranges_add(out, texts[i]) == 0)
-			continue;
-		log_error("--%s=%s: say :ID:HOST-ID:COUNT: (the first character separates)", option,
-			  texts[i]);
-		return HOLDFAST_EXIT_USAGE;
-	}
-	return 0;
-}
-
-/* In the user namespace the files in the state directory must be ours still. */
-static bool state_is_reached(const struct sandbox_ranges *uids)
-{
-	for (unsigned i = 0; i < uids->count; i++)
-		if (uids->range[i].inside == 0)
-			return uids->range[i].outside == geteuid();
-	return true;
-}
-
-int serve_check_device(struct serving *v)
-{
-	const struct config *c = v->c;
-	struct sandbox_config *s = &v->sandbox_config;
-	char error[128];
-	int exit_code;
-
-	s->mode = (enum sandbox_mode)c->sandbox;
-	s->caps = sandbox_caps_default();
-	if (c->modcaps && sandbox_caps_modify(c->modcaps, &s->caps, error, sizeof(error))) {
-		log_error("--modcaps=%s: %s", c->modcaps, error);
-		return HOLDFAST_EXIT_USAGE;
-	}
-	exit_code = add_ranges("uid-map", c->uid_map, c->uid_maps, &s->uids);
-	if (!exit_code)
-		exit_code = add_ranges("gid-map", c->gid_map, c->gid_maps, &s->gids);
-	if (exit_code || c->handles == HANDLES_NEVER || state_is_reached(&s->uids))
-		return exit_code;
-	log_error("--uid-map: the state belongs to user %u of the host, who is not in the map; "
-		  "start holdfast as "
-		  "the user whose ids these are, or with --inode-file-handles=never",
-		  (unsigned)geteuid());
-	return HOLDFAST_EXIT_USAGE;
-}
-
 int serve_open_socket(struct serving *v)
 {
 	const struct config *c = v->c;
@@ -117,8 +70,7 @@ int serve_enter_sandbox(struct serving *v, bool *leave)
 		v->socket.dir = fd_close(v->socket.dir); /* seen to outside */
 	/* The last way up and out of the share. */
 	v->state->share = fd_close(v->state->share);
-	v->about.sandbox = sandbox_mode_name(v->sandbox);
-	v->about.capabilities = sandbox_caps_text(v->sandbox);
+	serve_note_sandbox(v);
 	v->about.socket = v->c->socket_path ? v->c->socket_path : "";
 	return 0;
 }
@@ -157,6 +109,9 @@ int serve_run_device(struct serving *v)
 	if (err)
 		return err;
 	serve_start_status(v);
+	err = serve_limit_calls(v);
+	if (err)
+		return err;
 	if (v->c->socket_path)
 		log_info("serving %s on socket %s", v->state->sharepath, v->c->socket_path);
 	else

@@ -53,10 +53,11 @@ static bool others_allowed(void)
 	return found;
 }
 
-int serve_mount_share(struct serving *v)
+int serve_shut_in_mount(struct serving *v)
 {
 	bool others = others_allowed();
-	const struct fusedev_config config = {
+
+	v->dev_config = (struct fusedev_config){
 		.mountpoint = v->mountpath,
 		.fsname = v->state->sharepath,
 		.allow_other = others,
@@ -66,8 +67,18 @@ int serve_mount_share(struct serving *v)
 			   : v->c->threads == 0			   ? 1
 								   : (unsigned)v->c->threads,
 	};
+	if (fusekeeper_start(&v->dev_config, &v->keeper))
+		return HOLDFAST_EXIT_MOUNT;
+	v->dev_config.keeper = v->keeper;
+	if (sandbox_enter(&v->sandbox_config, &v->sandbox) < 0)
+		return HOLDFAST_EXIT_SANDBOX;
+	serve_note_sandbox(v);
+	return 0;
+}
 
-	return fusedev_mount(&config, v->fuse, &v->dev) ? HOLDFAST_EXIT_MOUNT : 0;
+int serve_mount_share(struct serving *v)
+{
+	return fusedev_mount(&v->dev_config, v->fuse, &v->dev) ? HOLDFAST_EXIT_MOUNT : 0;
 }
 
 int serve_run_mount(struct serving *v)
@@ -79,6 +90,9 @@ int serve_run_mount(struct serving *v)
 		return err;
 	serve_open_status(v);
 	serve_start_status(v);
+	err = serve_limit_calls(v);
+	if (err)
+		return err;
 	log_info("serving %s at %s", v->state->sharepath, v->mountpath);
 	err = fusedev_serve(v->dev);
 	if (!err)

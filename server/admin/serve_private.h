@@ -15,8 +15,10 @@
 #include "admin/state.h"
 #include "admin/status.h"
 #include "fuse/fuse.h"
+#include "sandbox/filter.h"
 #include "sandbox/sandbox.h"
 #include "transport/fusedev.h"
+#include "transport/fusekeeper.h"
 #include "transport/vhostsocket.h"
 #include "transport/vhostuser.h"
 
@@ -39,11 +41,14 @@ struct serving {
 
 	/* a mount */
 	char *mountpath; /* absolute, without symbolic links */
+	struct fusedev_config dev_config;
+	struct fusekeeper *keeper;
 	struct fusedev *dev;
 
-	/* a device */
 	struct sandbox_config sandbox_config;
 	struct sandbox *sandbox;
+
+	/* a device */
 	struct vhostsocket socket;
 	struct vhostuser *vhost;
 };
@@ -59,16 +64,25 @@ void serve_stop_signals(sigset_t *set);
 int serve_start_signals(struct serving *v);
 void serve_end_signals(struct serving *v);
 
+/* --- serve_sandbox.c -------------------------------------------------------------------------- */
+
+/* What the options say of the sandbox. */
+int serve_check_sandbox(struct serving *v);
+/* For status, once it is entered. */
+void serve_note_sandbox(struct serving *v);
+/* The last thing before the first byte of a guest: system calls are limited. */
+int serve_limit_calls(const struct serving *v);
+
 /* --- serve_mount.c ---------------------------------------------------------------------------- */
 
 int serve_check_mount(struct serving *v);
+/* Who mounts is set apart; from then on this process has the rights of serving and no others. */
+int serve_shut_in_mount(struct serving *v);
 int serve_mount_share(struct serving *v);
 int serve_run_mount(struct serving *v);
 
 /* --- serve_device.c --------------------------------------------------------------------------- */
 
-/* What the options say of the sandbox. */
-int serve_check_device(struct serving *v);
 /* The listening socket; the control socket, too, as its place cannot be reached later. */
 int serve_open_socket(struct serving *v);
 /*

@@ -86,6 +86,17 @@ void serve_stop_signals(sigset_t *set)
 	sigaddset(set, SIGHUP);
 }
 
+/*
+ * Neither keys nor a guest's data in a core dump. RLIMIT_FSIZE stays: it is the administrator's bound for a guest's files.
+ * RLIMIT_NPROC stays: it counts all processes of the user; our threads have bounds of their own.
+ */
+static int forbid_cores(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	return setrlimit(RLIMIT_CORE, &none);
+}
+
 int serve_prepare_process(struct serving *v)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
@@ -93,7 +104,8 @@ int serve_prepare_process(struct serving *v)
 
 	serve_divide(raise_nofile(v->c->nofile), v->c->max_nodes, &v->limits);
 	serve_stop_signals(&set);
-	if (sigaction(SIGPIPE, &ignore, NULL) || pthread_sigmask(SIG_BLOCK, &set, NULL) ||
+	if (forbid_cores() || sigaction(SIGPIPE, &ignore, NULL) ||
+	    pthread_sigmask(SIG_BLOCK, &set, NULL) ||
 	    (v->c->mount && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))) {
 		log_error("the process cannot be prepared: %s", strerror(errno));
 		return HOLDFAST_EXIT_FAILURE;

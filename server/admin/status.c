@@ -78,8 +78,11 @@ static void write_json(FILE *to, const struct status_source *source, const struc
 	member(to, ", \"version\": ", HOLDFAST_VERSION);
 	member(to, ", \"share\": ", source->share);
 	write_json_way(to, source);
+	member(to, ", \"sandbox\": {\"mode\": ", source->sandbox);
+	member(to, ", \"capabilities\": ", source->capabilities);
+	member(to, ", \"seccomp\": ", source->seccomp);
 	(void)fprintf(to,
-		      ", \"readonly\": %s, \"started\": %" PRId64 ", \"uptime_seconds\": %" PRIu64,
+		      "}, \"readonly\": %s, \"started\": %" PRId64 ", \"uptime_seconds\": %" PRIu64,
 		      truth(source->readonly), source->started, s->uptime);
 
 	member(to, ", \"export\": {\"uuid\": ", s->uuid);
@@ -134,8 +137,6 @@ static void write_text_device(FILE *to, const struct status_source *source)
 	struct vhostuser_stats v = { 0 };
 
 	vhostuser_stats(source->vhost, &v);
-	(void)fprintf(to, "  sandbox: %s, capabilities %s\n", source->sandbox,
-		      source->capabilities[0] ? source->capabilities : "none");
 	(void)fprintf(to,
 		      "  device:  %s, %" PRIu64 " connections (%" PRIu64
 		      " ended for bad input), %u queues, %" PRIu64 " requests, %" PRIu64
@@ -159,6 +160,8 @@ static void write_text(FILE *to, const struct status_source *source, const struc
 	(void)fputs(source->mount ? " at " : " on socket ", to);
 	put_path(to, source->mount ? source->mount : source->socket);
 	(void)fprintf(to, "%s\n", source->readonly ? ", read-only" : "");
+	(void)fprintf(to, "  sandbox: %s, seccomp %s, capabilities %s\n", source->sandbox,
+		      source->seccomp, source->capabilities[0] ? source->capabilities : "none");
 	if (!source->mount)
 		write_text_device(to, source);
 

@@ -21,10 +21,10 @@ struct status_source {
 	struct fuse_server *fuse;
 	long pid; /* of the process that was started; in a sandbox it waits outside */
 	const char *share;
-	const char *mount;		    /* NULL: a device */
-	const char *socket;		    /* of a device: its path, or "" */
-	const char *sandbox, *capabilities; /* of a device */
-	struct vhostuser *vhost;	    /* of a device */
+	const char *mount;  /* NULL: a device */
+	const char *socket; /* of a device: its path, or "" */
+	const char *sandbox, *capabilities, *seccomp;
+	struct vhostuser *vhost; /* of a device */
 	bool readonly;
 	int64_t started;     /* time(2) */
 	uint64_t started_ns; /* clock_ns() */

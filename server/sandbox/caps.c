@@ -20,11 +20,19 @@ static uint64_t bit(unsigned cap)
 	return UINT64_C(1) << cap;
 }
 
-uint64_t sandbox_caps_default(void)
+uint64_t sandbox_caps_default(bool readonly)
 {
-	return bit(CAP_CHOWN) | bit(CAP_DAC_OVERRIDE) | bit(CAP_DAC_READ_SEARCH) | bit(CAP_FOWNER) |
-	       bit(CAP_FSETID) | bit(CAP_SETGID) | bit(CAP_SETUID) | bit(CAP_MKNOD) |
-	       bit(CAP_SETFCAP);
+	const uint64_t looking = bit(CAP_DAC_OVERRIDE) | bit(CAP_DAC_READ_SEARCH) |
+				 bit(CAP_FOWNER) | bit(CAP_SETGID) | bit(CAP_SETUID);
+
+	if (readonly)
+		return looking;
+	return looking | bit(CAP_CHOWN) | bit(CAP_FSETID) | bit(CAP_MKNOD) | bit(CAP_SETFCAP);
+}
+
+uint64_t sandbox_caps_local(bool readonly, bool xattr)
+{
+	return (readonly ? 0 : bit(CAP_LINUX_IMMUTABLE)) | (xattr ? bit(CAP_SYS_ADMIN) : 0);
 }
 
 /* One of "+sys_admin", "-chown"; "cap_" in front is allowed. */

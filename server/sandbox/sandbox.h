@@ -13,11 +13,16 @@
  *   capabilities those that serving needs, in all sets                                   all modes
  *   privileges   none are gained any more; no core dump, no ptrace                       all modes
  *
+ * A mount on this machine goes through those of mode none. Later, when all that only the start needs is done, comes
+ *
+ *   calls        the list of system calls that serving needs (filter.h)                  all modes
+ *
  * One thread only. What is needed by path later must be open before.
  */
 #ifndef HOLDFAST_SANDBOX_SANDBOX_H
 #define HOLDFAST_SANDBOX_SANDBOX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,8 +52,16 @@ struct sandbox_config {
 
 struct sandbox;
 
-/* What serving needs: CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, SETGID, SETUID, MKNOD, SETFCAP. */
-uint64_t sandbox_caps_default(void);
+/*
+ * What serving needs: CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID, SETGID, SETUID, MKNOD, SETFCAP.
+ * Read-only, those that only making and changing needs are left out: CHOWN, FSETID, MKNOD, SETFCAP.
+ */
+uint64_t sandbox_caps_default(bool readonly);
+/*
+ * What a mount has besides, whose users are this machine's: LINUX_IMMUTABLE (chattr(1)), if it may be written, and with
+ * `xattr` SYS_ADMIN, which trusted.* attributes take.
+ */
+uint64_t sandbox_caps_local(bool readonly, bool xattr);
 
 /* "+sys_admin:-chown" on top of *caps. 0, or -EINVAL with the word that is wrong in `error`. */
 int sandbox_caps_modify(const char *text, uint64_t *caps, char *error, size_t size);

@@ -25,6 +25,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "transport/fusekeeper.h"
 #include "transport/fusemount.h"
 
 #define BUFFER_ALIGN 4096
@@ -44,7 +45,8 @@ struct fusedev_thread {
 };
 
 struct fusedev {
-	struct fusemount mount;
+	struct fusemount mount; /* with a keeper the descriptor alone */
+	struct fusekeeper *keeper;
 	struct fuse_server *server;
 	unsigned count;
 	struct fusedev_thread threads[FUSEDEV_THREADS_MAX];
@@ -136,13 +138,9 @@ static int clone_fd(int connection)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Threads leave signals to the main thread, but for the one that wakes them. */
-static int start_thread(struct fusedev *dev, struct fusedev_thread *t)
+/* Opens what a thread needs. */
+static int prepare_thread(struct fusedev *dev, struct fusedev_thread *t)
 {
-	sigset_t all;
-	sigset_t before;
-	int error;
-
 	t->dev = dev;
 	t->fd = clone_fd(dev->mount.fd);
 	if (t->fd < 0)
@@ -150,11 +148,19 @@ static int start_thread(struct fusedev *dev, struct fusedev_thread *t)
 	t->buffer = aligned_alloc(BUFFER_ALIGN, FUSE_REQUEST_MAX);
 	if (!t->buffer)
 		return -ENOMEM;
-	error = fuse_thread_new(dev->server, &fusedev_ops, &t->fuse);
-	if (error)
-		return error;
+	return fuse_thread_new(dev->server, &fusedev_ops, &t->fuse);
+}
+
+/* Threads leave signals to the main thread, but for the one that wakes them, and those of faults. */
+static int start_thread(struct fusedev_thread *t)
+{
+	sigset_t all;
+	sigset_t before;
+	int error;
+
 	sigfillset(&all);
 	sigdelset(&all, SIGRTMIN);
+	sigdelset(&all, SIGSYS);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = -pthread_create(&t->thread, NULL, serve, t);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -212,6 +218,11 @@ static void join_threads(struct fusedev *dev)
 	}
 }
 
+static int unmount(struct fusedev *dev)
+{
+	return dev->keeper ? fusekeeper_unmount(dev->keeper) : fusemount_unmount(&dev->mount);
+}
+
 /* Waits until somebody wants an end of it. */
 static void wait_for_end(struct fusedev *dev)
 {
@@ -221,7 +232,7 @@ static void wait_for_end(struct fusedev *dev)
 	while (poll(fds, ARRAY_LEN(fds), -1) < 0 && errno == EINTR)
 		;
 	if (fds[0].revents)
-		(void)fusemount_unmount(&dev->mount);
+		(void)unmount(dev);
 	if (fds[1].revents)
 		dev->ending = dev->error != 0;
 }
@@ -236,7 +247,7 @@ int fusedev_serve(struct fusedev *dev)
 	if (sigaction(SIGRTMIN, &wake, &before) < 0)
 		return -errno;
 	for (unsigned i = 0; i < dev->count && !error; i++)
-		error = start_thread(dev, &dev->threads[i]);
+		error = start_thread(&dev->threads[i]);
 	if (error) {
 		log_error("mount: cannot start the threads that serve it: %s", strerror(-error));
 		dev->ending = true;
@@ -244,6 +255,7 @@ int fusedev_serve(struct fusedev *dev)
 		wait_for_end(dev);
 	}
 	join_threads(dev);
+	/* With the last descriptor the connection ends. */
 	for (unsigned i = 0; i < dev->count; i++)
 		end_thread(&dev->threads[i]);
 	(void)sigaction(SIGRTMIN, &before, NULL);
@@ -281,6 +293,7 @@ int fusedev_mount(const struct fusedev_config *config, struct fuse_server *serve
 	if (!dev)
 		return -ENOMEM;
 	dev->server = server;
+	dev->keeper = config->keeper;
 	dev->mount.id = -1;
 	dev->mount.fd = -1;
 	dev->end_event = -1;
@@ -296,9 +309,17 @@ int fusedev_mount(const struct fusedev_config *config, struct fuse_server *serve
 		error = -errno;
 		goto err;
 	}
-	error = fusemount_mount(config, &dev->mount);
+	error = dev->keeper ? fusekeeper_mount(dev->keeper, &dev->mount.fd)
+			    : fusemount_mount(config, &dev->mount);
 	if (error)
 		goto err;
+	for (unsigned i = 0; i < dev->count && !error; i++)
+		error = prepare_thread(dev, &dev->threads[i]);
+	if (error) {
+		log_error("mount: cannot prepare the threads that serve it: %s", strerror(-error));
+		(void)unmount(dev);
+		goto err;
+	}
 	*out = dev;
 	return 0;
 
@@ -314,13 +335,15 @@ int fusedev_unmount(struct fusedev *dev)
 	 * for it.
 	 */
 	dev->mount.fd = fd_close(dev->mount.fd);
-	return fusemount_unmount(&dev->mount);
+	return unmount(dev);
 }
 
 void fusedev_free(struct fusedev *dev)
 {
 	if (!dev)
 		return;
+	for (unsigned i = 0; i < dev->count; i++)
+		end_thread(&dev->threads[i]);
 	fusemount_clear(&dev->mount);
 	(void)fd_close(dev->stop_event);
 	(void)fd_close(dev->end_event);

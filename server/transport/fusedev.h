@@ -12,6 +12,8 @@
 #define FUSEDEV_THREADS_MIN 4
 #define FUSEDEV_THREADS_MAX 64
 
+struct fusekeeper;
+
 struct fusedev_config {
 	const char *mountpoint; /* an existing directory */
 	const char *fsname; /* what mount(8) shows as the source; no commas needed to be escaped */
@@ -21,14 +23,15 @@ struct fusedev_config {
 	unsigned threads; /* 0: twice the CPUs, 4 at least; never more than FUSEDEV_THREADS_MAX */
 	const char
 		*blkdev; /* NULL, or a block device: a fuseblk mount with its number (root only) */
+	struct fusekeeper *keeper; /* who mounts and unmounts; NULL: we ourselves */
 };
 
 struct fusedev;
 
 /*
  * Mounts: by mount(2), and where that is not permitted by fusermount3. Nothing is served yet:
- * nobody may look at the mount point before fusedev_serve(). On failure one line was logged that
- * says what to do. -errno otherwise; the config is not kept.
+ * nobody may look at the mount point before fusedev_serve(); but all that its threads need is open. On failure one
+ * line was logged that says what to do. -errno otherwise; the config is not kept, but for the keeper.
  */
 int fusedev_mount(const struct fusedev_config *config, struct fuse_server *server,
 		  struct fusedev **out);

@@ -157,7 +157,7 @@ static void finish(pid_t pid, enum sandbox_mode mode)
 
 static void in_sandbox(struct fixture *f, enum sandbox_mode mode, inside_fn *run)
 {
-	finish(start(f, mode, sandbox_caps_default(), run), mode);
+	finish(start(f, mode, sandbox_caps_default(false), run), mode);
 }
 
 static void only_as_root(void)
@@ -210,8 +210,8 @@ static int look_around(struct fixture *f, struct sandbox *s)
 
 	/* Capabilities, in each set. */
 	MUST(syscall(SYS_capget, &header, caps) == 0);
-	MUST((caps[0].effective | (uint64_t)caps[1].effective << 32) == sandbox_caps_default());
-	MUST((caps[0].permitted | (uint64_t)caps[1].permitted << 32) == sandbox_caps_default());
+	MUST((caps[0].effective | (uint64_t)caps[1].effective << 32) == sandbox_caps_default(false));
+	MUST((caps[0].permitted | (uint64_t)caps[1].permitted << 32) == sandbox_caps_default(false));
 	MUST(caps[0].inheritable == 0 && caps[1].inheritable == 0);
 	MUST(prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN) == 0 && prctl(PR_CAPBSET_READ, CAP_CHOWN) == 1);
 	MUST(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 && prctl(PR_GET_DUMPABLE) == 0);
@@ -478,7 +478,7 @@ static void test_a_mount_that_the_host_makes_later_is_seen_inside(void **state)
 	make_file(f->outside, "g", "mounted");
 	(void)snprintf(path, sizeof(path), "%s/m", f->share);
 	assert_int_equal(mkdir(path, 0755), 0);
-	pid = start(f, SANDBOX_NAMESPACE, sandbox_caps_default(), see_a_mount_come);
+	pid = start(f, SANDBOX_NAMESPACE, sandbox_caps_default(false), see_a_mount_come);
 	wait_for_turn(f, 1);
 	mount_at(f, "m", false);
 	atomic_store(&f->shared->turn, 2);
@@ -566,7 +566,7 @@ static void test_what_the_host_moves_is_found_inside_and_stale_outside(void **st
 	(void)snprintf(e, sizeof(e), "%s/e", f->share);
 	(void)snprintf(out, sizeof(out), "%s/d", f->outside);
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
-		pid_t pid = start(f, modes[i], sandbox_caps_default(), watch_moves);
+		pid_t pid = start(f, modes[i], sandbox_caps_default(false), watch_moves);
 
 		wait_for_turn(f, 1);
 		assert_int_equal(rename(d, e), 0);
@@ -611,7 +611,7 @@ static void test_capabilities_are_added_and_taken_by_name(void **state)
 {
 	static const char *const bad[] = { "sys_admin", "+", "+nonsense", "+chown,-fowner",
 					   "+chown:x" };
-	uint64_t caps = sandbox_caps_default();
+	uint64_t caps = sandbox_caps_default(false);
 	char error[128];
 
 	(void)state;

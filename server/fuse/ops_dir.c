@@ -59,6 +59,18 @@ static bool is_dots(const char *name)
 	return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 }
 
+/* The number of the directory above, if that is in the share. */
+static bool parent_ino(struct worker *w, struct node *dir, uint64_t *ino)
+{
+	struct entry entry;
+
+	if (export_lookup_parent(w, node_nodeid(dir), &entry) != 0)
+		return false;
+	*ino = entry.stx.stx_ino;
+	export_forget(w, entry.nodeid, 1);
+	return true;
+}
+
 /* The number to show; what cannot be said now is as the host has it. */
 static uint64_t shown_ino(const struct held *held, const struct dirent64 *d)
 {
@@ -66,9 +78,15 @@ static uint64_t shown_ino(const struct held *held, const struct dirent64 *d)
 	struct statx stx;
 	uint64_t ino;
 
-	/* Above the root there is nothing that the guest may know of. */
-	if (strcmp(d->d_name, "..") == 0 && nodeid_is_root(node_nodeid(held->node)))
+	/*
+	 * Above the root there is nothing that the guest may know of; nor above a directory that is open here and was moved
+	 * out of the share. The host's own number of ".." is never shown.
+	 */
+	if (strcmp(d->d_name, "..") == 0) {
+		if (!nodeid_is_root(node_nodeid(held->node)) && parent_ino(w, held->node, &ino))
+			return ino;
 		return export_getattr(w, held->node, -1, STATX_INO, &stx) == 0 ? stx.stx_ino : 1;
+	}
 	if (export_shown_ino(w, held->node, d->d_name, d->d_ino, d->d_type, &ino) != 0)
 		ino = d->d_ino;
 	return ino;

@@ -210,8 +210,10 @@ static int look_around(struct fixture *f, struct sandbox *s)
 
 	/* Capabilities, in each set. */
 	MUST(syscall(SYS_capget, &header, caps) == 0);
-	MUST((caps[0].effective | (uint64_t)caps[1].effective << 32) == sandbox_caps_default(false));
-	MUST((caps[0].permitted | (uint64_t)caps[1].permitted << 32) == sandbox_caps_default(false));
+	MUST((caps[0].effective | (uint64_t)caps[1].effective << 32) ==
+	     sandbox_caps_default(false));
+	MUST((caps[0].permitted | (uint64_t)caps[1].permitted << 32) ==
+	     sandbox_caps_default(false));
 	MUST(caps[0].inheritable == 0 && caps[1].inheritable == 0);
 	MUST(prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN) == 0 && prctl(PR_CAPBSET_READ, CAP_CHOWN) == 1);
 	MUST(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 && prctl(PR_GET_DUMPABLE) == 0);
@@ -580,6 +582,78 @@ static void test_what_the_host_moves_is_found_inside_and_stale_outside(void **st
 	}
 }
 
+/* --- symbolic links that take the place of directories ------------------------------------------- */
+
+#define SWAPS_NS 1500000000U
+
+/* What is opened under "d" is inside or not there; never what the link leads to. 1: it was looked at outside. */
+static int look_while_swapped(struct worker *w, bool *found)
+{
+	struct entry dir, file;
+	struct node *n;
+	char text[16] = "";
+	int fd;
+
+	worker_begin(w, true);
+	if (look_up(w, NODEID_ROOT, "d", &dir) || look_up(w, dir.nodeid, "f", &file) ||
+	    node_get(w, file.nodeid, &n))
+		return 0;
+	fd = node_open(w, n, O_RDONLY);
+	node_put(w, n);
+	if (fd < 0)
+		return 0;
+	*found = true;
+	MUST(pread(fd, text, sizeof(text) - 1, 0) > 0);
+	fd_close(fd);
+	MUST(strcmp(text, "inside") == 0);
+	return 0;
+}
+
+static int watch_swaps(struct fixture *f, struct sandbox *s)
+{
+	uint64_t end = clock_ns() + SWAPS_NS;
+	bool found = false;
+	struct worker *w;
+	struct export *x;
+	int ret = 0;
+
+	MUST(open_inside(f, s, &x, &w) == 0);
+	atomic_store(&f->shared->turn, 1);
+	while (!ret && clock_ns() < end)
+		ret = look_while_swapped(w, &found);
+	atomic_store(&f->shared->turn, 2);
+	worker_free(w);
+	export_close(x);
+	MUST(found);
+	return ret;
+}
+
+static void test_a_link_swapped_for_a_directory_leads_nowhere_in_any_mode(void **state)
+{
+	struct fixture *f = *state;
+	char d[128], l[128];
+
+	only_as_root();
+	make_file(f->outside, "f", "outside");
+	(void)snprintf(d, sizeof(d), "%s/d", f->share);
+	(void)snprintf(l, sizeof(l), "%s/l", f->share);
+	assert_int_equal(symlink(f->outside, l), 0);
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+		pid_t pid = start(f, modes[i], sandbox_caps_default(false), watch_swaps);
+		uint64_t end = clock_ns() + 20 * (uint64_t)SWAPS_NS;
+		unsigned long swaps = 0;
+
+		wait_for_turn(f, 1);
+		while (atomic_load(&f->shared->turn) == 1 && clock_ns() < end)
+			swaps += renameat2(AT_FDCWD, d, AT_FDCWD, l, RENAME_EXCHANGE) == 0;
+		if (swaps % 2)
+			assert_int_equal(renameat2(AT_FDCWD, d, AT_FDCWD, l, RENAME_EXCHANGE), 0);
+		finish(pid, modes[i]);
+		assert_true(swaps > 100);
+		atomic_store(&f->shared->turn, 0);
+	}
+}
+
 /* --- words ------------------------------------------------------------------------------------- */
 
 static void test_ranges_are_read_with_any_separator(void **state)
@@ -649,6 +723,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_a_revoke_is_followed_inside, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_what_the_host_moves_is_found_inside_and_stale_outside, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_link_swapped_for_a_directory_leads_nowhere_in_any_mode, setup,
 			teardown),
 	};
 

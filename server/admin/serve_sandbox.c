@@ -34,6 +34,8 @@ static uint64_t caps_due(const struct config *c)
 {
 	uint64_t caps = sandbox_caps_default(c->readonly);
 
+	if (c->sandbox == SANDBOX_NAMESPACE && (geteuid() != 0 || c->uid_maps || c->gid_maps))
+		caps |= sandbox_caps_own_namespace();
 	if (c->mount)
 		caps |= sandbox_caps_local(c->readonly, c->xattr);
 	return caps;

@@ -35,6 +35,11 @@ uint64_t sandbox_caps_local(bool readonly, bool xattr)
 	return (readonly ? 0 : bit(CAP_LINUX_IMMUTABLE)) | (xattr ? bit(CAP_SYS_ADMIN) : 0);
 }
 
+uint64_t sandbox_caps_own_namespace(void)
+{
+	return bit(CAP_SYS_ADMIN);
+}
+
 /* One of "+sys_admin", "-chown"; "cap_" in front is allowed. */
 static int modify_one(const char *word, size_t len, uint64_t *caps)
 {

@@ -62,6 +62,11 @@ uint64_t sandbox_caps_default(bool readonly);
  * `xattr` SYS_ADMIN, which trusted.* attributes take.
  */
 uint64_t sandbox_caps_local(bool readonly, bool xattr);
+/*
+ * What open_by_handle_at(2) takes in a user namespace (Linux 6.11): SYS_ADMIN over the mount namespace that belongs to it. Of
+ * the machine's own it is nothing.
+ */
+uint64_t sandbox_caps_own_namespace(void);
 
 /* "+sys_admin:-chown" on top of *caps. 0, or -EINVAL with the word that is wrong in `error`. */
 int sandbox_caps_modify(const char *text, uint64_t *caps, char *error, size_t size);

@@ -27,6 +27,7 @@
 #define LINE_PREFIX_MAX 32 /* "holdfast: warning: " */
 #define CUT_MARK "..."
 #define LIMIT_PER_SECOND 5
+#define LIMIT_ALL_PER_SECOND 20
 #define NS_PER_SECOND 1000000000ULL
 
 /* The process's one configuration of its log. */
@@ -191,11 +192,14 @@ out:
 	errno = saved;
 }
 
+/* All places together, so that a guest that finds many of them is bounded all the same. */
+static struct log_limit all_places;
+
 /*
  * Threads may meet here: then a line more or less is shown in that second, and none is left out
  * without being counted.
  */
-bool log_limit_pass(struct log_limit *limit, unsigned *dropped)
+static bool limit_count(struct log_limit *limit, unsigned most)
 {
 	/* + 1: a limit that was never used has window 0. */
 	unsigned long long now = clock_ns() / NS_PER_SECOND + 1;
@@ -205,7 +209,13 @@ bool log_limit_pass(struct log_limit *limit, unsigned *dropped)
 							 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		__atomic_store_n(&limit->shown, 0, __ATOMIC_RELAXED);
 
-	if (__atomic_fetch_add(&limit->shown, 1, __ATOMIC_RELAXED) >= LIMIT_PER_SECOND) {
+	return __atomic_fetch_add(&limit->shown, 1, __ATOMIC_RELAXED) < most;
+}
+
+bool log_limit_pass(struct log_limit *limit, unsigned *dropped)
+{
+	if (!limit_count(limit, LIMIT_PER_SECOND) ||
+	    !limit_count(&all_places, LIMIT_ALL_PER_SECOND)) {
 		(void)__atomic_fetch_add(&limit->dropped, 1, __ATOMIC_RELAXED);
 		return false;
 	}

@@ -29,8 +29,8 @@ __attribute__((format(printf, 2, 3))) void log_line(enum log_level level, const 
 #define log_debug(...) log_line(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 /*
- * For what a guest can provoke: at most 5 lines in each second for each place in the source;
- * what was left out is counted and said with the next line that is shown. Static storage only.
+ * For what a guest can provoke: at most 5 lines in each second for each place in the source, and 20 for all of
+ * them; what was left out is counted and said with the next line that is shown. Static storage only.
  */
 struct log_limit {
 	unsigned long long window; /* second of CLOCK_MONOTONIC that `shown` belongs to */

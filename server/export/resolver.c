@@ -73,7 +73,7 @@ static int step_from_map(struct worker *w, nodeid_t id, struct step *s)
 	if (ret)
 		return ret;
 	if (!rowid_equal(minted.rowid, s->rowid))
-		return -EBADMSG;
+		return -EILSEQ;
 	s->type = found.row.type;
 	s->ino = found.row.ino;
 	s->tweak = found.row.tweak;
@@ -351,11 +351,17 @@ static int answer(struct worker *w, const struct way *way, int error)
 		trouble_ends(w, way->target);
 		return 0;
 	case -EBADMSG:
-		worker_count_forged(w, "a row that is not authentic or of another object");
+		worker_count_forged(w, "a handle whose row is not authentic");
+		ret = -ESTALE;
+		break;
+	case -EILSEQ:
+		worker_count_forged(w, "a handle whose row is that of another object");
 		ret = -ESTALE;
 		break;
 	case -ENODATA: /* neither cache nor map knows the nodeid */
 		atomic_fetch_add_explicit(&count->unknown, 1, memory_order_relaxed);
+		log_limited(LOG_LEVEL_INFO, "guest: refused a handle whose nodeid no row has: "
+					    "invented, or of an object long gone");
 		ret = nothing_lost(w) ? -ESTALE : -ENOMEM;
 		break;
 	case -EINPROGRESS: /* until the scan ends, which will tell */

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -223,6 +224,24 @@ static void test_a_flood_is_bounded_and_counted(void **state)
 	assert_int_equal(dropped, 0);
 }
 
+static void test_all_places_together_are_bounded_too(void **state)
+{
+	static struct log_limit places[100];
+	const struct timespec second = { .tv_sec = 1, .tv_nsec = 50000000 };
+	unsigned dropped = 0, passed = 0, left_out = 0;
+
+	(void)state;
+	/* Of the tests before nothing is left. */
+	(void)nanosleep(&second, NULL);
+	for (unsigned i = 0; i < 1000; i++)
+		passed += log_limit_pass(&places[i % 100], &dropped);
+	for (unsigned i = 0; i < 100; i++)
+		left_out += places[i].dropped;
+	/* Forty, should a second have ended in between. None is lost uncounted. */
+	assert_true(passed >= 20 && passed <= 40);
+	assert_true(passed == 40 || left_out + passed == 1000);
+}
+
 static void flood(void)
 {
 	log_limited(LOG_LEVEL_ERROR, "flood of %s", "a guest");
@@ -310,6 +329,7 @@ int main(void)
 		CASE(test_errno_survives),
 		CASE(test_a_flood_is_bounded_and_counted),
 		CASE(test_the_macro_limits_each_place_in_the_source),
+		CASE(test_all_places_together_are_bounded_too),
 		CASE(test_lines_of_threads_stay_whole),
 	};
 

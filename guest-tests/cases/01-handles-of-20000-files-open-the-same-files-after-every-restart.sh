@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # on: ext4
-# limit: 600
+# limit: 900
 # weight: 200
 # Objects of every type and a deep chain, by a guest with Linux 6.12: taken once, opened in the order of their lookups
 # and out of it, after each way in which guest, machine, device and share can end and begin again. Before most of the

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # on: ext4
-# limit: 400
+# limit: 500
 # weight: 110
 # Linux 6.1 through the short round of restarts; what it took opens under 6.12, and the other way round.
 . "$(dirname "$0")/../../tests/lib/case.sh"

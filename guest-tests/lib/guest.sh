@@ -90,6 +90,7 @@ guest_boot() {
 	rm -f "/run/guest-$name".*
 	: >"$TMP/console-$name"
 	LOG[guest-$name]=$TMP/console-$name
+	# no_timer_check: on a loaded machine Linux finds that the timer ticks too seldom, and gives up.
 	qemu-system-x86_64 -name "$name" -nodefaults -no-user-config -display none -machine q35 -accel tcg,thread=multi -cpu max \
 		-smp 1 -m 512M -object memory-backend-memfd,id=mem,size=512M,share=on -numa node,memdev=mem \
 		-serial "file:$TMP/console-$name" -chardev "socket,id=ctl,path=/run/guest-$name.ctl,server=on,wait=off" \
@@ -98,7 +99,7 @@ guest_boot() {
 		-drive "if=none,id=tools,file=$GUEST_BUILD/tools.img,format=raw,readonly=on" \
 		-device virtio-blk-pci,drive=tools,addr=0x11 \
 		-kernel "$GUEST_BUILD/$kernel/vmlinuz" -initrd "$GUEST_BUILD/$kernel/initramfs" \
-		-append 'console=ttyS0 quiet panic=-1 oops=panic mitigations=off random.trust_cpu=on' \
+		-append 'console=ttyS0 quiet panic=-1 oops=panic mitigations=off random.trust_cpu=on no_timer_check nowatchdog' \
 		-no-reboot "${args[@]}" >"$TMP/qemu-$name" 2>&1 </dev/null &
 	GUEST_PID[$name]=$!
 	guest_wait "$name"

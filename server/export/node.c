@@ -36,7 +36,9 @@ nodeid_t node_nodeid(const struct node *n)
  */
 generation_t node_generation(const struct node *n)
 {
-	return cache_submount(n) ? (generation_t){ 0 } : cache_generation(n);
+	generation_t none = { 0 };
+
+	return cache_submount(n) ? none : cache_generation(n);
 }
 
 mode_t node_type(const struct node *n)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # on: ext4
-# limit: 200
+# limit: 300
 # weight: 35
 # The same 200 files and the same events with both: it shows that the checks of the other cases can fail, and how
 # much is at stake. Debian's C virtiofsd loses them all, some to other files; holdfast must keep all of them.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # on: ext4
-# limit: 200
+# limit: 300
 # weight: 45
 # An incremental backup whose catalogue has handles, over reboots and new daemons; and the handles of fanotify's events (Linux
 # 6.1 cannot watch by handle on virtio-fs), opened after the daemon was replaced and after the next boot.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # on: ext4
-# limit: 200
+# limit: 300
 # weight: 30
 # Nothing but what libvirt passes: a listening socket as a descriptor, its options, no --state-dir. The daemon ends by itself when QEMU
 # does, whether that quits or is killed, and the next one opens the handles, in a user namespace too.

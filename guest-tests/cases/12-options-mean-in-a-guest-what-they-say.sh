@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # on: ext4
-# limit: 200
+# limit: 300
 # weight: 30
 # One guest with six devices: what Linux 6.12 and we agree on, --cache, --readonly, --xattr, --posix-acl, --writeback, mounts
 # inside the share as mounts of the guest's.

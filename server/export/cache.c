@@ -63,6 +63,8 @@ static void node_free(struct cache *c, struct node *n)
 	}
 	if (n->lookups > 0 && (n->nameless || !n->persistent))
 		atomic_fetch_sub(&c->pinned, 1); /* dropped before its FORGET */
+	if (n->nameless)
+		atomic_fetch_sub(&c->nameless, 1);
 	free(n->name);
 	free(n);
 }

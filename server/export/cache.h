@@ -90,6 +90,11 @@ void cache_clear_name(struct cache *c, struct node *n);
 /* It has lost its last name, or never had one: pinned until FORGET. */
 void cache_set_nameless(struct cache *c, struct node *n, bool nameless);
 bool cache_nameless(struct cache *c, struct node *n);
+/*
+ * May one more nameless node keep its descriptor? An eighth of the descriptors is for those that come and go, or a guest that
+ * unlinks and never forgets would leave none to look anything up by.
+ */
+bool cache_may_keep(struct cache *c);
 
 /* The guest refers to it for certain, even if its lookups were lost with an earlier node: counts as one. */
 void cache_hold(struct cache *c, struct node *n);

@@ -83,7 +83,18 @@ static void node_set_nameless(struct cache *c, struct node *n, bool nameless)
 		else
 			atomic_fetch_sub(&c->pinned, 1);
 	}
+	if (nameless && !n->nameless)
+		atomic_fetch_add(&c->nameless, 1);
+	else if (!nameless && n->nameless)
+		atomic_fetch_sub(&c->nameless, 1);
 	n->nameless = nameless;
+}
+
+bool cache_may_keep(struct cache *c)
+{
+	size_t reserve = c->max_fds / 8 + 1;
+
+	return atomic_load(&c->nameless) + reserve < c->max_fds;
 }
 
 void cache_set_nameless(struct cache *c, struct node *n, bool nameless)

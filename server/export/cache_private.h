@@ -54,7 +54,7 @@ struct shard {
 
 struct cache {
 	size_t max_nodes, max_fds;
-	atomic_size_t fds, pinned;
+	atomic_size_t fds, pinned, nameless;
 	atomic_uint_fast32_t root_generation; /* numbers of older ones are not taken */
 	struct shard shards[SHARDS];
 	pthread_mutex_t inode_lock; /* guards by_inode; taken before a shard's lock */

@@ -405,6 +405,8 @@ static int enter_nameless(struct worker *w, struct node *parent, int fd, struct 
 	struct vantage at;
 	int ret = entry_vantage(w, parent, &id, &at), held;
 
+	if (!ret && !cache_may_keep(w->x->cache))
+		ret = -ENFILE;
 	if (!ret)
 		ret = hostfs_look_fd(w->x->hostfs, w->mint, &at, "", fd, looked);
 	if (!ret)

@@ -87,7 +87,8 @@ static void held_lost_name(struct worker *w, struct held *h, struct node *parent
 	if (!n)
 		return;
 	if (gone) {
-		if (cache_fd(c, n) >= 0 || cache_give_fd(c, n, fd_take(&h->fd)) >= 0) {
+		if (cache_may_keep(c) &&
+		    (cache_fd(c, n) >= 0 || cache_give_fd(c, n, fd_take(&h->fd)) >= 0)) {
 			cache_set_nameless(c, n, true);
 			cache_hold(c, n);
 		} else {

@@ -207,7 +207,7 @@ int step_by_cached_fd(struct worker *w, const struct step *s, struct node **out)
 		}
 		if (ret == -ESTALE && cache_persistent(n))
 			step_gone(w, s);
-		if (ret == -ESTALE && cache_in_use(w->x->cache, n)) {
+		if (ret == -ESTALE && cache_in_use(w->x->cache, n) && cache_may_keep(w->x->cache)) {
 			/* Deleted by the host, and open: it lives on until the guest lets it go. */
 			cache_set_nameless(w->x->cache, n, true);
 			*out = n;

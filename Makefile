@@ -15,6 +15,8 @@ PACKAGES = gcc libc6-dev pkg-config libfuse3-dev libssl-dev libsqlite3-dev libse
 PACKAGES_FUZZ = $(PACKAGES) clang libclang-rt-14-dev
 PACKAGES_TEST = $(PACKAGES) libcmocka-dev uidmap e2fsprogs xfsprogs btrfs-progs sqlite3 util-linux mount acl attr \
 	clang-format clang-tidy cppcheck shellcheck qemu-system-x86 busybox-static kmod git make xz-utils
+# C virtiofsd, to be compared with.
+PACKAGES_BENCH = $(PACKAGES) util-linux mount qemu-system-common
 
 # ---- flags -------------------------------------------------------------------------------------------
 
@@ -50,8 +52,9 @@ HELPER_SRC := $(sort $(filter-out $(UNIT_SRC),$(wildcard server/*/tests/*.c)))
 TOOL_SRC := $(sort $(wildcard tests/tools/*.c))
 BENCH_SRC := $(sort $(wildcard bench/*.c))
 FUZZ_SRC := $(sort $(wildcard fuzz/*.c))
-ALL_C := $(SERVER_SRC) $(UNIT_SRC) $(HELPER_SRC) $(TOOL_SRC) $(BENCH_SRC) $(FUZZ_SRC)
-ALL_H := $(sort $(shell find server include tests fuzz -name '*.h'))
+BENCH_DEVICE_SRC := $(sort $(wildcard bench/device/*.c))
+ALL_C := $(SERVER_SRC) $(UNIT_SRC) $(HELPER_SRC) $(TOOL_SRC) $(BENCH_SRC) $(BENCH_DEVICE_SRC) $(FUZZ_SRC)
+ALL_H := $(sort $(shell find server include tests fuzz bench -name '*.h'))
 SCRIPTS := fuzz/run bench/run tests/run tests/demo.sh .ci/run $(sort $(wildcard tests/lib/* tests/cases/*.sh))
 
 # The native front-end: a library for the tests of the whole back-end, bench and hostile cases.
@@ -86,7 +89,7 @@ NATIVE_TESTS = $(patsubst %.c,build/native/%,$(notdir $(filter guest-tests/nativ
 # ---- what a person types -----------------------------------------------------------------------------
 
 .DEFAULT_GOAL := all
-.PHONY: all help asan run test test-full test-built unit unit-asan bench fuzz fuzz-built lint format install deps deps-test clean
+.PHONY: all help asan run test test-full test-built unit unit-asan bench fuzz fuzz-built lint format install deps deps-test deps-bench clean
 
 all: build/holdfast ## build build/holdfast (the default)
 
@@ -118,8 +121,8 @@ unit-asan: $(ASAN_UNIT) ## the unit tests with AddressSanitizer and UBSan
 
 asan: build/asan/holdfast ## build build/asan/holdfast with ASan and UBSan
 
-bench: deps ## the figures: decodes, first lookups, a map of 10 million rows (ROWS, FILES, ROUNDS)
-	@$(MAKE) $(if $(V),,-s) --no-print-directory -j$(JOBS) build/holdfast $(BENCH_SRC:%.c=build/%)
+bench: deps-bench ## the figures: the core, and the device beside C virtiofsd (BENCH="core device memory decode")
+	@$(MAKE) $(if $(V),,-s) --no-print-directory -j$(JOBS) build/holdfast build/bench/device $(BENCH_SRC:%.c=build/%)
 	@bench/run
 
 TIME ?= 60
@@ -159,6 +162,9 @@ deps: ## install the packages that a build needs (Debian, root); nothing when th
 
 deps-test: ## the same for the tests
 	@tests/lib/deps $(PACKAGES_TEST)
+
+deps-bench:
+	@tests/lib/deps $(PACKAGES_BENCH)
 
 clean: ## remove build/
 	@! grep -qs " $(CURDIR)/build/" /proc/mounts || { echo 'make clean: something is mounted below build/' >&2; exit 1; }
@@ -218,6 +224,10 @@ build/native/model: $(MODEL_SRC:%.c=build/obj/%.o) $(NATIVE)
 	$(call cc,LINK) $(CFLAGS_ALL) $(HARDEN_LINK) -o $@ $^ $(LDFLAGS) -lpthread
 
 build/native/test_%: build/obj/guest-tests/native/tests/test_%.o build/obj/guest-tests/native/tests/rig.o $(NATIVE)
+	@mkdir -p $(@D)
+	$(call cc,LINK) $(CFLAGS_ALL) $(HARDEN_LINK) -o $@ $^ $(LDFLAGS) -lpthread
+
+build/bench/device: $(BENCH_DEVICE_SRC:%.c=build/obj/%.o) $(NATIVE)
 	@mkdir -p $(@D)
 	$(call cc,LINK) $(CFLAGS_ALL) $(HARDEN_LINK) -o $@ $^ $(LDFLAGS) -lpthread
 

@@ -6,7 +6,7 @@
  *   device memory DIR FILES HOLDFAST OTHER    memory and descriptors for so many files looked up
  *   device decode DIR HANDLES HOLDFAST        LOOKUP "." of forgotten nodeids; DIR/state: `core rows`
  *
- * OTHER is C virtiofsd, or another holdfast. Environment: ROUNDS, MS (of a round), LINES (only those whose name holds it).
+ * OTHER is C virtiofsd, or another holdfast. Environment: ROUNDS, MS (of a round), LINES (only those whose name holds it), DEPTH (only that).
  */
 #include "device.h"
 

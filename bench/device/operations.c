@@ -57,7 +57,8 @@ struct bench {
 	struct half half[2];
 	char share[PATH_ROOM];
 	unsigned rounds, ms, cold_dirs;
-	const char *only;
+	const char *only;    /* NULL: all lines */
+	unsigned only_depth; /* 0: all */
 };
 
 static bool is_wanted(const struct bench *b, const char *name)
@@ -155,6 +156,8 @@ static int measure(struct bench *b, const char *name, const struct op *op, unsig
 	static struct rounds r;
 	int ret = 0;
 
+	if (b->only_depth && b->only_depth != depth)
+		return 0;
 	r.count = b->rounds;
 	/* One for nothing, in which caches fill; first lookups have none to spare. */
 	for (unsigned i = 0; i < 2 && !ret && op != &op_lookup_cold; i++)
@@ -206,6 +209,7 @@ int bench_operations(const char *dir, const char *source, struct side sides[2])
 
 	b.sides = sides;
 	b.only = getenv("LINES");
+	b.only_depth = bench_number("DEPTH", 0);
 	b.rounds = bench_number("ROUNDS", ROUNDS);
 	if (b.rounds > TABLE_ROUNDS_MAX)
 		b.rounds = TABLE_ROUNDS_MAX;

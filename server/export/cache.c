@@ -40,6 +40,7 @@ int cache_new(size_t max_nodes, size_t max_fds, struct cache **out)
 	c->max_nodes = max_nodes < SHARDS * 16 ? SHARDS * 16 : max_nodes;
 	c->max_fds = max_fds < 32 ? 32 : max_fds;
 	pthread_mutex_init(&c->inode_lock, NULL);
+	pthread_mutex_init(&c->home_lock, NULL);
 	for (unsigned i = 0; i < SHARDS; i++)
 		pthread_mutex_init(&c->shards[i].lock, NULL);
 	c->by_inode = calloc(INODE_BUCKETS, sizeof(struct node *));
@@ -55,7 +56,8 @@ int cache_new(size_t max_nodes, size_t max_fds, struct cache **out)
 	return 0;
 }
 
-static void node_free(struct cache *c, struct node *n)
+/* Gives back what a node holds but its memory, for when nobody finds it any more. */
+static void node_end(struct cache *c, struct node *n)
 {
 	if (n->fd >= 0) {
 		fd_close(n->fd);
@@ -65,8 +67,27 @@ static void node_free(struct cache *c, struct node *n)
 		atomic_fetch_sub(&c->pinned, 1); /* dropped before its FORGET */
 	if (n->nameless)
 		atomic_fetch_sub(&c->nameless, 1);
-	free(n->name);
-	free(n);
+	node_free_parts(n);
+}
+
+static void node_free(struct cache *c, struct node *n)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+
+	node_end(c, n);
+	pthread_mutex_lock(&s->lock);
+	n->next = s->free;
+	s->free = n;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void homes_free(struct cache *c)
+{
+	for (unsigned i = 0; i < HOME_BUCKETS; i++)
+		for (struct home *h = c->homes[i], *next; h; h = next) {
+			next = h->next;
+			free(h);
+		}
 }
 
 void cache_free(struct cache *c)
@@ -77,11 +98,19 @@ void cache_free(struct cache *c)
 		struct shard *s = &c->shards[i];
 
 		for (size_t k = 0; k < s->count; k++)
-			node_free(c, s->clock[k]);
+			node_end(c, s->clock[k]);
+		while (s->slabs) {
+			struct slab *slab = s->slabs;
+
+			s->slabs = slab->next;
+			free(slab);
+		}
 		free(s->clock);
 		free(s->buckets);
 		pthread_mutex_destroy(&s->lock);
 	}
+	homes_free(c);
+	pthread_mutex_destroy(&c->home_lock);
 	pthread_mutex_destroy(&c->inode_lock);
 	free(c->by_inode);
 	free(c);
@@ -191,6 +220,40 @@ static bool shard_evict_fd(struct cache *c, struct shard *s)
 	return false;
 }
 
+/* --- homes -------------------------------------------------------------------------------------------- */
+
+static struct home *home_find(struct home *h, const struct identity *id, uint64_t dev)
+{
+	while (h && !(h->dev == dev && place_equal(&h->place, &id->place)))
+		h = h->next;
+	return h;
+}
+
+const struct home *home_get(struct cache *c, const struct identity *id, uint64_t dev)
+{
+	const uint64_t hash = (get_le64(id->place.fsid) ^ get_le64(id->place.subvol) ^
+			       id->place.attachment ^ dev) *
+			      0x9e3779b97f4a7c15ULL;
+	_Atomic(struct home *) *head = &c->homes[(hash >> 40) % HOME_BUCKETS];
+	struct home *h = home_find(atomic_load(head), id, dev);
+
+	if (h)
+		return h;
+	pthread_mutex_lock(&c->home_lock);
+	h = home_find(atomic_load(head), id, dev);
+	if (!h) {
+		h = malloc(sizeof(*h));
+		if (h) {
+			*h = (struct home){ .place = id->place,
+					    .dev = dev,
+					    .next = atomic_load(head) };
+			atomic_store(head, h);
+		}
+	}
+	pthread_mutex_unlock(&c->home_lock);
+	return h;
+}
+
 /* --- finding and making ------------------------------------------------------------------------------ */
 
 struct node *cache_find(struct cache *c, nodeid_t id)
@@ -208,13 +271,37 @@ struct node *cache_find(struct cache *c, nodeid_t id)
 	return n;
 }
 
+bool cache_see(struct cache *c, nodeid_t id, const struct looked *looked, nodeid_t parent,
+	       const char *name, uint64_t stamp, struct sighting *out)
+{
+	struct shard *s = shard_of(c, id);
+	bool usual = false;
+	struct node *n;
+
+	pthread_mutex_lock(&s->lock);
+	n = shard_find(s, id);
+	if (n && n->recorded && n->persistent && !n->nameless && node_has_name(n, parent, name) &&
+	    cache_same_identity(n, &looked->id)) {
+		n->touched = true;
+		node_found(n, stamp, looked->mount);
+		n->lookups++;
+		*out = (struct sighting){ .nodeid = n->nodeid,
+					  .generation = n->generation,
+					  .shown_ino = n->shown_ino,
+					  .submount = n->submount };
+		usual = true;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return usual;
+}
+
 struct node *cache_find_inode(struct cache *c, uint64_t dev, uint64_t ino, uint64_t attachment)
 {
 	struct node *n;
 
 	pthread_mutex_lock(&c->inode_lock);
 	for (n = *inode_bucket(c, dev, ino); n; n = n->inode_next)
-		if (n->dev == dev && n->ino == ino && n->attachment == attachment)
+		if (n->home->dev == dev && n->ino == ino && n->home->place.attachment == attachment)
 			break;
 	if (n) {
 		struct shard *s = shard_of(c, n->nodeid);
@@ -227,44 +314,89 @@ struct node *cache_find_inode(struct cache *c, uint64_t dev, uint64_t ino, uint6
 	return n;
 }
 
-static struct node *node_make(const struct node_spec *spec)
+/* Memory for a node, or NULL. With the shard's lock. */
+static struct node *node_new(struct shard *s)
 {
-	uint8_t id[IDENTITY_MAX];
-	size_t len = identity_encode(spec->id, id);
-	struct node *n = calloc(1, sizeof(*n) + len);
+	struct node *n = s->free;
+
+	if (n) {
+		s->free = n->next;
+		memset(n, 0, sizeof(*n));
+		return n;
+	}
+	if (!s->slabs || s->slab_used == SLAB_NODES) {
+		struct slab *slab = calloc(1, sizeof(*slab));
+
+		if (!slab)
+			return NULL;
+		slab->next = s->slabs;
+		s->slabs = slab;
+		s->slab_used = 0;
+	}
+	return &s->slabs->nodes[s->slab_used++];
+}
+
+/* The parts of a node that may take memory of their own: false without that. */
+static bool node_fill_handle(struct node *n, const struct identity *id)
+{
+	uint8_t *to = n->handle.own;
+
+	if (id->handle_len > NODE_HANDLE_ROOM) {
+		to = malloc(id->handle_len);
+		if (!to)
+			return false;
+		n->handle.far = to;
+	}
+	memcpy(to, id->handle, id->handle_len);
+	n->handle_len = id->handle_len;
+	return true;
+}
+
+/* With the shard's lock. */
+static struct node *node_make(struct shard *s, const struct node_spec *spec,
+			      const struct home *home)
+{
+	struct node *n = node_new(s);
 
 	if (!n)
 		return NULL;
+	if (!node_fill_handle(n, spec->id)) {
+		n->next = s->free;
+		s->free = n;
+		return NULL;
+	}
+	n->home = home;
+	n->btime_ns = spec->id->btime_ns;
+	n->handle_type = spec->id->handle_type;
 	n->nodeid = spec->nodeid;
 	n->generation = spec->generation;
 	n->rowid = spec->rowid;
 	n->tweak = (uint8_t)spec->tweak;
 	n->ino = spec->looked->stx.stx_ino;
 	n->shown_ino = spec->shown_ino;
-	n->dev = spec->looked->dev;
-	n->attachment = spec->looked->attachment;
-	n->mount = spec->looked->mount;
 	n->type = (uint8_t)IFTODT(spec->looked->stx.stx_mode);
 	n->kind = (uint8_t)spec->looked->kind;
 	n->persistent = spec->looked->persistent;
 	n->anonymous = spec->looked->anonymous;
 	n->wildcard = spec->looked->wildcard;
 	n->submount = spec->looked->mount_root;
-	n->fd = -1;
+	atomic_init(&n->mount, spec->looked->mount);
+	atomic_init(&n->fd, -1);
 	n->refs = 1;
 	n->touched = true;
-	n->id_len = (uint16_t)len;
-	memcpy(n->id, id, len);
 	return n;
 }
 
 int cache_enter(struct cache *c, const struct node_spec *spec, struct node **out)
 {
 	struct shard *s = shard_of(c, spec->nodeid);
+	const struct home *home = home_get(c, spec->id, spec->looked->dev);
 	struct node *n, *victim = NULL;
 	bool by_inode = spec->looked->anonymous && !nodeid_is_root(spec->nodeid);
 	int ret = 0;
 
+	if (!home)
+		return -ENOMEM;
 	if (by_inode)
 		pthread_mutex_lock(&c->inode_lock);
 	pthread_mutex_lock(&s->lock);
@@ -292,17 +424,17 @@ int cache_enter(struct cache *c, const struct node_spec *spec, struct node **out
 		ret = -ENOMEM;
 		goto out;
 	}
-	n = node_make(spec);
+	n = node_make(s, spec, home);
 	if (!n) {
 		ret = -ENOMEM;
 		goto out;
 	}
 	n->next = *bucket_of(s, n->nodeid);
 	*bucket_of(s, n->nodeid) = n;
-	n->slot = s->count;
+	n->slot = (uint32_t)s->count;
 	s->clock[s->count++] = n;
 	if (by_inode) {
-		struct node **at = inode_bucket(c, n->dev, n->ino);
+		struct node **at = inode_bucket(c, n->home->dev, n->ino);
 
 		n->inode_next = *at;
 		*at = n;
@@ -319,7 +451,7 @@ out:
 
 static void inode_unlink(struct cache *c, struct node *n)
 {
-	for (struct node **at = inode_bucket(c, n->dev, n->ino); *at; at = &(*at)->inode_next)
+	for (struct node **at = inode_bucket(c, n->home->dev, n->ino); *at; at = &(*at)->inode_next)
 		if (*at == n) {
 			*at = n->inode_next;
 			return;
@@ -472,16 +604,9 @@ void cache_forget(struct cache *c, nodeid_t id, uint64_t count)
 
 /* --- descriptors ---------------------------------------------------------------------------------------- */
 
-int cache_fd(struct cache *c, struct node *n)
+int cache_fd(const struct node *n)
 {
-	struct shard *s = shard_of(c, n->nodeid);
-	int fd;
-
-	pthread_mutex_lock(&s->lock);
-	fd = n->fd;
-	n->touched = true;
-	pthread_mutex_unlock(&s->lock);
-	return fd;
+	return atomic_load_explicit(&n->fd, memory_order_acquire);
 }
 
 /* Makes room for one descriptor: from this shard, or else from any other. */
@@ -514,7 +639,7 @@ int cache_give_fd(struct cache *c, struct node *n, int fd)
 		atomic_fetch_sub(&c->fds, 1);
 		fd_close(fd);
 	} else {
-		n->fd = fd;
+		atomic_store_explicit(&n->fd, fd, memory_order_release);
 	}
 	fd = n->fd;
 	pthread_mutex_unlock(&s->lock);

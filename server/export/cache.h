@@ -48,6 +48,20 @@ struct node *cache_find(struct cache *c, nodeid_t id);
  */
 int cache_enter(struct cache *c, const struct node_spec *spec, struct node **out);
 
+/*
+ * The usual lookup, all under one lock: the node `id` is here, persistent, has the identity that was looked at, and the map
+ * knows it under (parent, name). Then all that cache_settle() does is done, one lookup is counted (cache_remember()), and
+ * *out says what the guest is told. False: nothing was done, the long way is to be gone.
+ */
+struct sighting {
+	nodeid_t nodeid;
+	generation_t generation;
+	uint64_t shown_ino;
+	bool submount;
+};
+bool cache_see(struct cache *c, nodeid_t id, const struct looked *looked, nodeid_t parent,
+	       const char *name, uint64_t stamp, struct sighting *out);
+
 /* A reference to the live node, anonymous, of this inode; or NULL. */
 struct node *cache_find_inode(struct cache *c, uint64_t dev, uint64_t ino, uint64_t attachment);
 
@@ -68,7 +82,7 @@ void cache_forget(struct cache *c, nodeid_t id, uint64_t count);
  * cache_give_fd() hands one over: it is kept, or closed if another thread was first; the node's is given
  * back. -ENFILE at the cap, with everything else in use (`fd` is closed then).
  */
-int cache_fd(struct cache *c, struct node *n);
+int cache_fd(const struct node *n);
 int cache_give_fd(struct cache *c, struct node *n, int fd);
 
 /* Name and parent. cache_name(): false if the node has none now. */
@@ -89,7 +103,7 @@ void cache_settle(struct cache *c, struct node *n, nodeid_t parent, const char *
 void cache_clear_name(struct cache *c, struct node *n);
 /* It has lost its last name, or never had one: pinned until FORGET. */
 void cache_set_nameless(struct cache *c, struct node *n, bool nameless);
-bool cache_nameless(struct cache *c, struct node *n);
+bool cache_nameless(const struct node *n);
 /*
  * May one more nameless node keep its descriptor? An eighth of the descriptors is for those that come and go, or a guest that
  * unlinks and never forgets would leave none to look anything up by.
@@ -112,10 +126,9 @@ void cache_set_recorded(struct cache *c, struct node *n, bool recorded);
  */
 void cache_set_checked(struct cache *c, struct node *n, uint64_t stamp,
 		       const struct looked *looked);
-uint64_t cache_stamp(struct cache *c,
-		     struct node *n); /* as of when it is known to be in its place */
+uint64_t cache_stamp(const struct node *n); /* as of when it is known to be in its place */
 /* May it be trusted: checked within `max_age` nanoseconds, or of those that cannot move? */
-bool cache_fresh(struct cache *c, struct node *n, uint64_t max_age);
+bool cache_fresh(const struct node *n, uint64_t max_age);
 void cache_set_stamp(struct cache *c, struct node *n, uint64_t stamp); /* the mount is the same */
 void cache_clear_checked(struct cache *c, struct node *n); /* look again before it is trusted */
 
@@ -142,7 +155,6 @@ bool cache_same_identity(const struct node *n, const struct identity *id);
 /* Is this the node's object, as the host shows it now? */
 bool cache_is(const struct node *n, const struct looked *looked);
 /* For looks into a directory node; `id` is the caller's memory, `fd` the node's. */
-void cache_vantage(struct cache *c, struct node *n, int fd, struct identity *id,
-		   struct vantage *out);
+void cache_vantage(const struct node *n, int fd, struct identity *id, struct vantage *out);
 
 #endif

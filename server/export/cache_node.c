@@ -2,7 +2,7 @@
 /*
  * cache_node.c - what is known of a node: its names, when it was last found in its place, and what never changes.
  * Each function takes the lock of the node's shard, if it needs one, and no other. Called from every
- * worker and the scan.
+ * worker and the scan, for a node that the caller holds a reference to.
  */
 #include "export/cache_private.h"
 
@@ -13,26 +13,53 @@
 
 /* --- names ------------------------------------------------------------------------------------------------ */
 
-static bool node_has_name(const struct node *n, nodeid_t parent, const char *name)
+bool node_has_name(const struct node *n, nodeid_t parent, const char *name)
 {
-	return n->name && nodeid_equal(n->parent, parent) && strcmp(n->name, name) == 0;
+	return n->named && nodeid_equal(n->parent, parent) && strcmp(node_name(n), name) == 0;
+}
+
+void node_keep_name(struct node *n, nodeid_t parent, const char *name)
+{
+	const size_t room = strlen(name) + 1;
+	char *far;
+
+	n->parent = parent;
+	n->recorded = false;
+	n->named = true;
+	if (room <= NODE_NAME_ROOM && !n->name_room) {
+		memcpy(n->name.own, name, room);
+		return;
+	}
+	if (room > n->name_room) {
+		far = malloc(room);
+		if (n->name_room)
+			free(n->name.far);
+		n->name_room = 0;
+		n->named = far != NULL;
+		if (!far)
+			return;
+		n->name.far = far;
+		n->name_room = (uint16_t)room;
+	}
+	memcpy(n->name.far, name, room);
+}
+
+void node_free_parts(struct node *n)
+{
+	if (n->name_room)
+		free(n->name.far);
+	if (n->handle_len > NODE_HANDLE_ROOM)
+		free(n->handle.far);
 }
 
 void cache_set_name(struct cache *c, struct node *n, nodeid_t parent, const char *name)
 {
 	struct shard *s = shard_of(c, n->nodeid);
-	char *copy, *old = NULL;
 
-	if (cache_has_name(c, n, parent, name))
-		return;
-	copy = strdup(name); /* without memory the name is not known, and the map is asked */
 	pthread_mutex_lock(&s->lock);
-	old = n->name;
-	n->name = copy;
-	n->parent = parent;
-	n->recorded = false;
+	if (!node_has_name(n, parent, name))
+		node_keep_name(n, parent, name);
 	pthread_mutex_unlock(&s->lock);
-	free(old);
 }
 
 bool cache_name(struct cache *c, struct node *n, nodeid_t *parent, char name[HOLDFAST_NAME_MAX + 1])
@@ -41,10 +68,10 @@ bool cache_name(struct cache *c, struct node *n, nodeid_t *parent, char name[HOL
 	bool known;
 
 	pthread_mutex_lock(&s->lock);
-	known = n->name != NULL;
+	known = n->named;
 	if (known) {
 		*parent = n->parent;
-		memcpy(name, n->name, strlen(n->name) + 1);
+		memcpy(name, node_name(n), strlen(node_name(n)) + 1);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return known;
@@ -64,15 +91,12 @@ bool cache_has_name(struct cache *c, struct node *n, nodeid_t parent, const char
 void cache_clear_name(struct cache *c, struct node *n)
 {
 	struct shard *s = shard_of(c, n->nodeid);
-	char *old;
 
 	pthread_mutex_lock(&s->lock);
-	old = n->name;
-	n->name = NULL;
+	n->named = false; /* its memory stays for the next */
 	n->checked = 0;
 	n->recorded = false;
 	pthread_mutex_unlock(&s->lock);
-	free(old);
 }
 
 static void node_set_nameless(struct cache *c, struct node *n, bool nameless)
@@ -128,21 +152,14 @@ void cache_settle(struct cache *c, struct node *n, nodeid_t parent, const char *
 	if (node_has_name(n, parent, name)) {
 		node_set_nameless(c, n, false);
 		n->recorded = true;
-		n->checked = stamp;
-		n->mount = looked->mount;
+		node_found(n, stamp, looked->mount);
 	}
 	pthread_mutex_unlock(&s->lock);
 }
 
-bool cache_nameless(struct cache *c, struct node *n)
+bool cache_nameless(const struct node *n)
 {
-	struct shard *s = shard_of(c, n->nodeid);
-	bool nameless;
-
-	pthread_mutex_lock(&s->lock);
-	nameless = n->nameless;
-	pthread_mutex_unlock(&s->lock);
-	return nameless;
+	return n->nameless;
 }
 
 bool cache_in_use(struct cache *c, struct node *n)
@@ -181,23 +198,15 @@ void cache_set_checked(struct cache *c, struct node *n, uint64_t stamp, const st
 	struct shard *s = shard_of(c, n->nodeid);
 
 	pthread_mutex_lock(&s->lock);
-	n->checked = stamp;
-	n->mount = looked->mount;
+	node_found(n, stamp, looked->mount);
 	pthread_mutex_unlock(&s->lock);
 }
 
-uint64_t cache_stamp(struct cache *c, struct node *n)
+uint64_t cache_stamp(const struct node *n)
 {
-	struct shard *s = shard_of(c, n->nodeid);
-	uint64_t stamp = clock_ns();
-
-	if (nodeid_is_root(n->nodeid))
-		return stamp;
-	pthread_mutex_lock(&s->lock);
-	if (!n->nameless)
-		stamp = n->checked;
-	pthread_mutex_unlock(&s->lock);
-	return stamp;
+	if (nodeid_is_root(n->nodeid) || n->nameless)
+		return clock_ns();
+	return n->checked;
 }
 
 void cache_set_stamp(struct cache *c, struct node *n, uint64_t stamp)
@@ -214,18 +223,9 @@ void cache_clear_checked(struct cache *c, struct node *n)
 	cache_set_stamp(c, n, 0);
 }
 
-bool cache_fresh(struct cache *c, struct node *n, uint64_t max_age)
+bool cache_fresh(const struct node *n, uint64_t max_age)
 {
-	struct shard *s = shard_of(c, n->nodeid);
-	uint64_t now = clock_ns();
-	bool fresh;
-
-	if (nodeid_is_root(n->nodeid))
-		return true;
-	pthread_mutex_lock(&s->lock);
-	fresh = n->nameless || now - n->checked < max_age;
-	pthread_mutex_unlock(&s->lock);
-	return fresh;
+	return nodeid_is_root(n->nodeid) || n->nameless || clock_ns() - n->checked < max_age;
 }
 
 /* --- what does not change ----------------------------------------------------------------------------------- */
@@ -287,18 +287,20 @@ enum hostfs_kind cache_kind(const struct node *n)
 
 void cache_identity(const struct node *n, struct identity *out)
 {
-	ssize_t used = identity_decode(n->id, n->id_len, out);
-
-	assert(used == n->id_len);
-	(void)used;
+	out->place = n->home->place;
+	out->btime_ns = n->btime_ns;
+	out->handle_type = n->handle_type;
+	out->handle_len = n->handle_len;
+	memcpy(out->handle, node_handle(n), n->handle_len);
+	memset(out->handle + n->handle_len, 0, sizeof(out->handle) - n->handle_len);
 }
 
 bool cache_same_identity(const struct node *n, const struct identity *id)
 {
-	uint8_t bytes[IDENTITY_MAX];
-	size_t len = identity_encode(id, bytes);
-
-	return len == n->id_len && memcmp(bytes, n->id, len) == 0;
+	return n->btime_ns == id->btime_ns && n->handle_type == id->handle_type &&
+	       n->handle_len == id->handle_len &&
+	       memcmp(node_handle(n), id->handle, n->handle_len) == 0 &&
+	       place_equal(&n->home->place, &id->place);
 }
 
 bool cache_is(const struct node *n, const struct looked *looked)
@@ -308,22 +310,17 @@ bool cache_is(const struct node *n, const struct looked *looked)
 	if (!n->anonymous)
 		return cache_same_identity(n, &looked->id);
 	/* Its descriptor is held, so its inode number is not used again. */
-	return n->dev == looked->dev && n->ino == looked->stx.stx_ino &&
-	       n->attachment == looked->attachment;
+	return n->home->dev == looked->dev && n->ino == looked->stx.stx_ino &&
+	       n->home->place.attachment == looked->attachment;
 }
 
-void cache_vantage(struct cache *c, struct node *n, int fd, struct identity *id,
-		   struct vantage *out)
+void cache_vantage(const struct node *n, int fd, struct identity *id, struct vantage *out)
 {
-	struct shard *s = shard_of(c, n->nodeid);
-
 	cache_identity(n, id);
 	out->fd = fd;
 	out->id = id;
-	out->dev = n->dev;
-	out->attachment = n->attachment;
+	out->dev = n->home->dev;
+	out->attachment = n->home->place.attachment;
 	out->persistent = n->persistent;
-	pthread_mutex_lock(&s->lock);
 	out->mount = n->mount;
-	pthread_mutex_unlock(&s->lock);
 }

@@ -12,36 +12,74 @@
 #include "export/cache.h"
 
 #define SHARDS 16
+#define HOME_BUCKETS 256
+
+/*
+ * What the nodes of one file system (of one subvolume, at one attachment) have in common. Made when the first of them
+ * comes, freed with the cache: there are as many as there are such places in the share.
+ */
+struct home {
+	struct place place;
+	uint64_t dev;
+	struct home *next;
+};
+
+/* Handles and names up to these lengths take no memory of their own. */
+#define NODE_HANDLE_ROOM 20
+#define NODE_NAME_ROOM 24
 
 struct node {
 	/* immutable */
 	nodeid_t nodeid;
-	generation_t generation;
 	rowid_t rowid;
 	uint64_t ino; /* the host's */
 	uint64_t shown_ino;
-	uint64_t dev;
-	uint64_t attachment;
+	int64_t btime_ns;
+	const struct home *home;
+	generation_t generation;
+	int32_t handle_type;
+	uint8_t handle_len;
 	uint8_t type; /* DT_* */
 	uint8_t tweak;
 	uint8_t kind; /* enum hostfs_kind */
-	bool persistent, anonymous, wildcard, submount;
+	bool persistent : 1, anonymous : 1, wildcard : 1, submount : 1;
 	/* guarded by the shard's lock */
-	bool nameless, recorded, touched, dead;
-	int fd; /* O_PATH, or -1 */
+	bool recorded, touched, dead;
 	unsigned refs;
-	size_t slot;	  /* in the shard's clock */
+	uint32_t slot;	  /* in the shard's clock */
 	uint64_t lookups; /* replies that named it, less FORGETs */
-	uint64_t mount;
-	uint64_t checked; /* clock_ns() of when it was last found in its place; 0: never */
 	nodeid_t parent;
-	char *name; /* NULL: not known */
 	struct node *next;
 	/* guarded by cache.inode_lock */
 	struct node *inode_next;
-	/* immutable: the canonical identity */
-	uint16_t id_len;
-	uint8_t id[];
+	/*
+	 * Changed under the shard's lock. Who holds a reference may read them without: while it does `fd` only goes from
+	 * -1 to a descriptor, and of the others each value is right by itself.
+	 */
+	_Atomic int fd; /* O_PATH, or -1 */
+	atomic_bool nameless;
+	atomic_uint_fast64_t mount;
+	atomic_uint_fast64_t
+		checked; /* clock_ns() of when it was last found in its place; 0: never */
+	/* immutable: by handle_len */
+	union {
+		uint8_t own[NODE_HANDLE_ROOM];
+		uint8_t *far;
+	} handle;
+	/* guarded by the shard's lock: by name_room */
+	uint16_t name_room; /* 0: NODE_NAME_ROOM bytes of its own */
+	bool named;	    /* false: the name is not known */
+	union {
+		char own[NODE_NAME_ROOM];
+		char *far;
+	} name;
+};
+
+/* Nodes come out of slabs, which are kept: as many as the cap asks for at most. */
+#define SLAB_NODES 128
+struct slab {
+	struct slab *next;
+	struct node nodes[SLAB_NODES];
 };
 
 struct shard {
@@ -50,6 +88,9 @@ struct shard {
 	size_t bucket_count;
 	struct node **clock;
 	size_t count, room, hand, fd_hand;
+	struct slab *slabs;
+	unsigned slab_used; /* nodes of the first slab that were ever in use */
+	struct node *free;  /* by `next` */
 };
 
 struct cache {
@@ -59,6 +100,9 @@ struct cache {
 	struct shard shards[SHARDS];
 	pthread_mutex_t inode_lock; /* guards by_inode; taken before a shard's lock */
 	struct node **by_inode;
+	pthread_mutex_t
+		home_lock; /* for adding to `homes`, whose entries never change; innermost */
+	_Atomic(struct home *) homes[HOME_BUCKETS];
 };
 
 static inline struct shard *shard_of(struct cache *c, nodeid_t id)
@@ -66,5 +110,35 @@ static inline struct shard *shard_of(struct cache *c, nodeid_t id)
 	/* nodeids come out of a permutation: any bits will do */
 	return &c->shards[(id.v >> 7) % SHARDS];
 }
+
+static inline const uint8_t *node_handle(const struct node *n)
+{
+	return n->handle_len > NODE_HANDLE_ROOM ? n->handle.far : n->handle.own;
+}
+
+/* With the shard's lock: found in its place at this time, in this mount. */
+static inline void node_found(struct node *n, uint64_t stamp, uint64_t mount)
+{
+	atomic_store_explicit(&n->checked, stamp, memory_order_relaxed);
+	atomic_store_explicit(&n->mount, mount, memory_order_relaxed);
+}
+
+/* With the shard's lock: its name, or NULL. */
+static inline const char *node_name(const struct node *n)
+{
+	if (!n->named)
+		return NULL;
+	return n->name_room ? n->name.far : n->name.own;
+}
+
+/* With the shard's lock: is this its name? */
+bool node_has_name(const struct node *n, nodeid_t parent, const char *name);
+/* With the shard's lock: keeps name and parent; without memory the name is not known, and the map is asked. */
+void node_keep_name(struct node *n, nodeid_t parent, const char *name);
+/* Gives back what a node has of memory besides itself. */
+void node_free_parts(struct node *n);
+
+/* The home of an object, found or made; NULL without memory. */
+const struct home *home_get(struct cache *c, const struct identity *id, uint64_t dev);
 
 #endif

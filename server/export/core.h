@@ -59,6 +59,13 @@ struct trouble {
 #define TROUBLES 256
 #define TROUBLE_NS 60000000000ULL
 
+/*
+ * Where objects' nodes were found last, by a hash of their handles: it spares minting the numbers of what is looked up
+ * again and again. A hint: the node found by it must have the identity that was looked at.
+ */
+#define RECENTS_BITS 16
+#define RECENTS ((size_t)1 << RECENTS_BITS)
+
 struct counters {
 	atomic_uint_fast64_t lookups, hits, by_name, by_handle, by_path, stale, again, unknown,
 		forged;
@@ -86,6 +93,7 @@ struct export
 	int daemons; /* the shared lock on DAEMONS_LOCK_FILE */
 	struct hostfs *hostfs;
 	struct cache *cache;
+	atomic_uint_fast64_t *recent; /* nodeids; RECENTS of them */
 	struct node *root_node;
 	struct looked root_look;
 	struct ring *ring; /* NULL where nothing persists */
@@ -119,16 +127,6 @@ struct neighbours {
 	rowid_t rowids[NEIGHBOURS_MAX];
 };
 
-/*
- * Where an object's node was found last, by inode number: it spares minting the numbers of what is looked up again
- * and again. A hint: the node found by it must have the identity that was looked at.
- */
-struct recent {
-	uint64_t ino;
-	nodeid_t nodeid;
-};
-#define RECENTS 4096
-
 struct step;
 struct worker {
 	struct export *x;
@@ -139,7 +137,6 @@ struct worker {
 	struct map_writer *writer; /* made when the first clash comes */
 	uint64_t clashes_seen;
 	struct neighbours neighbours;
-	struct recent recent[RECENTS];
 	bool unfit;	    /* it could not follow a new root generation, and answers nothing */
 	bool scanning;	    /* this is the scan's worker: it waits for no scan */
 	bool may_wait;	    /* the request in hand may wait for a scan */

@@ -30,7 +30,7 @@ int entry_vantage(struct worker *w, struct node *dir, struct identity *id, struc
 	fd = node_fd(w, dir);
 	if (fd < 0)
 		return fd;
-	cache_vantage(w->x->cache, dir, fd, id, out);
+	cache_vantage(dir, fd, id, out);
 	return 0;
 }
 
@@ -191,24 +191,41 @@ static struct node *cached_as(struct worker *w, const struct looked *looked, nod
 	return NULL;
 }
 
+/* The place of an object in the table of nodes found lately. Most handles have the inode number in their first bytes. */
+static atomic_uint_fast64_t *recent_of(struct worker *w, const struct identity *id)
+{
+	uint64_t first = 0;
+
+	memcpy(&first, id->handle, id->handle_len < sizeof(first) ? id->handle_len : sizeof(first));
+	return &w->x->recent[(first ^ (uint64_t)id->btime_ns) * 0x9e3779b97f4a7c15ULL >>
+			     (64 - RECENTS_BITS)];
+}
+
+static nodeid_t recent_get(struct worker *w, const struct identity *id)
+{
+	return (nodeid_t){ atomic_load_explicit(recent_of(w, id), memory_order_relaxed) };
+}
+
+static void recent_set(struct worker *w, const struct identity *id, nodeid_t nodeid)
+{
+	atomic_store_explicit(recent_of(w, id), nodeid.v, memory_order_relaxed);
+}
+
 /* The same under its own; where there is none *minted has the numbers of tweak 0. */
 static int cached_node(struct worker *w, const struct looked *looked, struct minted *minted,
 		       struct node **out)
 {
-	struct recent *recent = &w->recent[looked->stx.stx_ino % RECENTS];
+	const nodeid_t recent = recent_get(w, &looked->id);
 	int ret = 0;
 
-	*out = NULL;
-	if (recent->ino == looked->stx.stx_ino)
-		*out = cached_as(w, looked, recent->nodeid);
-	if (!*out) {
-		ret = mint_identity(w->mint, &looked->id, looked->stx.stx_ino, 0, minted);
-		if (!ret)
-			*out = cached_as(w, looked, minted->nodeid);
-	}
+	*out = recent.v ? cached_as(w, looked, recent) : NULL;
 	if (*out)
-		*recent =
-			(struct recent){ .ino = looked->stx.stx_ino, .nodeid = cache_nodeid(*out) };
+		return 0;
+	ret = mint_identity(w->mint, &looked->id, looked->stx.stx_ino, 0, minted);
+	if (!ret)
+		*out = cached_as(w, looked, minted->nodeid);
+	if (*out)
+		recent_set(w, &looked->id, minted->nodeid);
 	return ret;
 }
 
@@ -238,7 +255,11 @@ int entry_node_minted(struct worker *w, const struct looked *looked, const struc
 				  .root_generation = w->epoch->root_generation };
 	int ret = shown_ino(w, looked, &looked->id, &spec.shown_ino);
 
-	return ret < 0 ? ret : cache_enter(w->x->cache, &spec, out);
+	if (!ret)
+		ret = cache_enter(w->x->cache, &spec, out);
+	if (!ret)
+		recent_set(w, &looked->id, minted->nodeid);
+	return ret;
 }
 
 /* The node, and whether the map is known to have (parent, name) for it. */
@@ -324,12 +345,39 @@ static int entry_record(struct worker *w, struct node *n, struct node *parent, c
 		if (ret)
 			return ret;
 	}
-	cache_settle(c, n, cache_nodeid(parent), name, cache_stamp(c, parent), looked);
+	cache_settle(c, n, cache_nodeid(parent), name, cache_stamp(parent), looked);
 	return 0;
 }
 
-int entry_look(struct worker *w, struct node *parent, const char *name, int fd,
-	       struct looked *looked, struct node **out)
+/*
+ * What was looked at is what was there last time, and all about it is known: the answer, with its lookup counted. Most
+ * lookups end here.
+ */
+static bool entry_again(struct worker *w, struct node *parent, const char *name,
+			const struct looked *looked, struct entry *out)
+{
+	struct sighting s;
+	nodeid_t nodeid;
+
+	if (!looked->persistent || looked->anonymous || w->unfit)
+		return false;
+	nodeid = recent_get(w, &looked->id);
+	/* The root is told otherwise. */
+	if (!nodeid.v || nodeid_is_root(nodeid) ||
+	    !cache_see(w->x->cache, nodeid, looked, cache_nodeid(parent), name, cache_stamp(parent),
+		       &s))
+		return false;
+	*out = (struct entry){ .nodeid = s.nodeid,
+			       .generation = s.generation,
+			       .stx = looked->stx,
+			       .submount = s.submount };
+	out->stx.stx_ino = s.shown_ino;
+	return true;
+}
+
+/* As entry_look(), but with `again` not NULL 1 may be the answer: that has been filled, and there is no node. */
+static int look_for(struct worker *w, struct node *parent, const char *name, int fd,
+		    struct looked *looked, struct node **out, struct entry *again)
 {
 	struct identity id;
 	struct vantage at;
@@ -343,6 +391,8 @@ int entry_look(struct worker *w, struct node *parent, const char *name, int fd,
 
 		ret = fd >= 0 ? hostfs_look_fd(w->x->hostfs, w->mint, &at, name, fd, looked)
 			      : hostfs_look(w->x->hostfs, w->mint, &at, name, looked);
+		if (!ret && again && entry_again(w, parent, name, looked, again))
+			return 1;
 		if (!ret)
 			ret = entry_node(w, looked, parent, name, fd, &n);
 		if (ret == -EAGAIN)
@@ -370,6 +420,12 @@ int entry_look(struct worker *w, struct node *parent, const char *name, int fd,
 	return -ESTALE;
 }
 
+int entry_look(struct worker *w, struct node *parent, const char *name, int fd,
+	       struct looked *looked, struct node **out)
+{
+	return look_for(w, parent, name, fd, looked, out, NULL);
+}
+
 int entry_fill(struct worker *w, struct node *n, const struct statx *stx, struct entry *out)
 {
 	out->nodeid = cache_nodeid(n);
@@ -388,10 +444,10 @@ int export_lookup(struct worker *w, struct node *parent, const char *name, struc
 {
 	struct looked looked;
 	struct node *n;
-	int ret = entry_look(w, parent, name, -1, &looked, &n);
+	int ret = look_for(w, parent, name, -1, &looked, &n, out);
 
 	if (ret)
-		return ret;
+		return ret < 0 ? ret : 0;
 	ret = entry_fill(w, n, &looked.stx, out);
 	cache_put(w->x->cache, n);
 	return ret;

@@ -575,6 +575,10 @@ int export_open(const struct export_config *config, struct export **out, int *ex
 	ret = open_share(x, exit_code);
 	if (!ret)
 		ret = cache_new(config->max_nodes, config->max_fds, &x->cache);
+	if (!ret) {
+		x->recent = calloc(RECENTS, sizeof(*x->recent));
+		ret = x->recent ? 0 : -ENOMEM;
+	}
 	/* The attachments' key is needed for nothing in a look at the root: any will do to probe. */
 	if (!ret)
 		ret = config->handles == HANDLES_NEVER ? keyring_generate(&e->keyring)
@@ -633,6 +637,7 @@ void export_close(struct export *x)
 	if (x->root_node)
 		cache_put(x->cache, x->root_node);
 	cache_free(x->cache);
+	free(x->recent);
 	hostfs_free(x->hostfs);
 	fd_close(x->root);
 	fd_close(x->root_dir);

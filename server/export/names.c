@@ -88,7 +88,7 @@ static void held_lost_name(struct worker *w, struct held *h, struct node *parent
 		return;
 	if (gone) {
 		if (cache_may_keep(c) &&
-		    (cache_fd(c, n) >= 0 || cache_give_fd(c, n, fd_take(&h->fd)) >= 0)) {
+		    (cache_fd(n) >= 0 || cache_give_fd(c, n, fd_take(&h->fd)) >= 0)) {
 			cache_set_nameless(c, n, true);
 			cache_hold(c, n);
 		} else {
@@ -123,8 +123,7 @@ static void held_has_name(struct worker *w, struct held *h, struct node *parent,
 
 	if (!n)
 		return;
-	cache_settle(w->x->cache, n, cache_nodeid(parent), name, cache_stamp(w->x->cache, parent),
-		     &h->looked);
+	cache_settle(w->x->cache, n, cache_nodeid(parent), name, cache_stamp(parent), &h->looked);
 	cache_put(w->x->cache, n);
 }
 

@@ -62,7 +62,7 @@ static int open_below(struct worker *w, struct node *parent, int parent_fd, stru
 
 	if (fd < 0)
 		return errno_neg();
-	cache_vantage(w->x->cache, parent, parent_fd, &id, &at);
+	cache_vantage(parent, parent_fd, &id, &at);
 	ret = hostfs_look_fd(w->x->hostfs, w->mint, &at, name, fd, &looked);
 	if (!ret && !cache_is(n, &looked))
 		ret = -ESTALE;
@@ -70,7 +70,7 @@ static int open_below(struct worker *w, struct node *parent, int parent_fd, stru
 		fd_close(fd);
 		return ret;
 	}
-	cache_set_checked(w->x->cache, n, cache_stamp(w->x->cache, parent), &looked);
+	cache_set_checked(w->x->cache, n, cache_stamp(parent), &looked);
 	return cache_give_fd(w->x->cache, n, fd);
 }
 
@@ -118,7 +118,7 @@ static int open_by_ladder(struct worker *w, struct node *n)
 		next = NULL;
 		if (resolve(w, parent, &next, NULL, NULL) < 0)
 			break;
-		fd = cache_fd(c, next);
+		fd = cache_fd(next);
 		if (fd >= 0)
 			at = next;
 		if (at)
@@ -146,7 +146,7 @@ down:
 
 int node_fd(struct worker *w, struct node *n)
 {
-	int fd = cache_fd(w->x->cache, n);
+	int fd = cache_fd(n);
 
 	for (int i = 0; fd < 0 && i < OPEN_TRIES; i++) {
 		struct node *again;
@@ -161,7 +161,7 @@ int node_fd(struct worker *w, struct node *n)
 		if (ret)
 			return ret;
 		cache_put(w->x->cache, again);
-		fd = cache_fd(w->x->cache, n);
+		fd = cache_fd(n);
 	}
 	if (fd == -1 || fd == -ESTALE || fd == -ENOENT || fd == -ENOTDIR)
 		return -ENOMEM; /* it is there, and was not where it was: too much is moving */

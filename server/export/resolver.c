@@ -21,11 +21,6 @@
 
 /* --- up ------------------------------------------------------------------------------------------------------ */
 
-static bool node_is_fresh(struct worker *w, struct node *n)
-{
-	return cache_fresh(w->x->cache, n, CHECK_NS);
-}
-
 static int steps_reserve(struct worker *w, size_t count)
 {
 	size_t room = w->steps_room ? w->steps_room : 32;
@@ -52,7 +47,7 @@ static void step_from_node(struct worker *w, struct node *n, struct step *s)
 	s->tweak = cache_tweak(n);
 	s->generation = cache_generation(n);
 	s->row = false;
-	s->open = cache_fd(w->x->cache, n) >= 0;
+	s->open = cache_fd(n) >= 0;
 	cache_identity(n, &s->identity);
 	s->named = cache_name(w->x->cache, n, &s->parent, s->name);
 }
@@ -104,7 +99,7 @@ static int climb(struct worker *w, nodeid_t id, size_t base, size_t *top, struct
 		struct step *s;
 		int ret;
 
-		if (n && node_is_fresh(w, n)) {
+		if (n && cache_fresh(n, CHECK_NS)) {
 			*anchor = n;
 			return 0;
 		}
@@ -184,7 +179,7 @@ int step_settle(struct worker *w, const struct step *s, const struct looked *loo
 		cache_set_name(c, n, cache_nodeid(parent), name);
 		cache_set_recorded(c, n, recorded);
 	}
-	cache_set_checked(c, n, parent ? cache_stamp(c, parent) : clock_ns(), looked);
+	cache_set_checked(c, n, parent ? cache_stamp(parent) : clock_ns(), looked);
 	*out = n;
 	return 0;
 }
@@ -415,7 +410,7 @@ int resolve(struct worker *w, nodeid_t id, struct node **out, struct looked *loo
 		return -ENOMEM;
 	}
 	atomic_fetch_add_explicit(&x->count.lookups, 1, memory_order_relaxed);
-	if (n && node_is_fresh(w, n)) {
+	if (n && cache_fresh(n, CHECK_NS)) {
 		atomic_fetch_add_explicit(&x->count.hits, 1, memory_order_relaxed);
 		*out = n;
 		return 0;
@@ -427,7 +422,7 @@ int resolve(struct worker *w, nodeid_t id, struct node **out, struct looked *loo
 	if (ret == -ESTALE) {
 		/* Whoever holds it open goes on by the open file; nobody finds it any more. */
 		n = cache_find(x->cache, id);
-		if (n && !cache_nameless(x->cache, n) && !nodeid_is_root(id))
+		if (n && !cache_nameless(n) && !nodeid_is_root(id))
 			cache_drop(x->cache, n);
 		cache_put(x->cache, n);
 	}

@@ -186,7 +186,7 @@ int step_by_cached_fd(struct worker *w, const struct step *s, struct node **out)
 
 	if (!n)
 		return ret;
-	fd = cache_fd(w->x->cache, n);
+	fd = cache_fd(n);
 	if (fd >= 0) {
 		for (int i = 0; i < FD_TRIES; i++) {
 			ret = step_by_fd(w, s, fd, out);

@@ -20,6 +20,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "base/log.h"
@@ -36,6 +37,7 @@
 #define RELAX_AGE_MS 200u
 #define RELAX_EVERY_MS 50u
 #define COMPLAIN_EVERY_S 60u
+#define NICE 10
 #define NS_PER_MS 1000000ull
 
 /* What it takes to drain, with or without a thread. */
@@ -348,6 +350,12 @@ static void *drain_main(void *arg)
 {
 	struct drain *d = arg;
 
+	/*
+	 * What waits in the ring is safe there: whoever serves requests goes first. But with strict durability they wait
+	 * for us. (On Linux a thread has a nice value of its own.)
+	 */
+	if (!d->strict)
+		(void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
 	drain_serve(d);
 	drain_rest(d);
 	return NULL;

@@ -193,12 +193,17 @@ void fuse_wire_interrupt(struct fuse_thread *t);
 void fuse_wire_syncfs(struct fuse_thread *t);  /* ops_file.c */
 void fuse_wire_tmpfile(struct fuse_thread *t); /* ops_create.c */
 void fuse_wire_statx(struct fuse_thread *t);   /* ops_attr.c */
+void fuse_wire_getattr(struct fuse_thread *t); /* ops_attr.c */
+void fuse_wire_lookup(struct fuse_thread *t);  /* ops_lookup.c */
 void fuse_wire_read(struct fuse_thread *t);    /* ops_data.c */
 void fuse_wire_write(struct fuse_thread *t);   /* ops_data.c */
 
-/* Sends the reply of the request in hand: error is 0 or negative errno, data may be NULL. */
-void fuse_thread_reply(struct fuse_thread *t, uint64_t unique, int error, const void *data,
-		       size_t len);
+/*
+ * Sends the reply of the request in hand: error is 0 or negative errno, data may be NULL. Not 0: it did not arrive, which is
+ * logged.
+ */
+int fuse_thread_reply(struct fuse_thread *t, uint64_t unique, int error, const void *data,
+		      size_t len);
 /* The reply of a READ whose data is in message->room already. */
 void fuse_thread_reply_placed(struct fuse_thread *t, uint64_t unique, size_t placed);
 

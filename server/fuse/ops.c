@@ -9,10 +9,8 @@
 #include <errno.h>
 
 const struct fuse_lowlevel_ops holdfast_ops = {
-	.lookup = op_lookup,
 	.forget = op_forget,
 	.forget_multi = op_forget_multi,
-	.getattr = op_getattr,
 	.setattr = op_setattr,
 	.access = op_access,
 	.statfs = op_statfs,

@@ -78,11 +78,9 @@ void locks_flush(struct fuse_thread *t, uint64_t nodeid, uint64_t owner);
 void locks_release(struct fuse_thread *t, uint64_t nodeid, const struct fuse_file_info *fi);
 
 /* The handlers, by file; arguments as struct fuse_lowlevel_ops has them. */
-void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count);
 void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *list);
 
-void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int valid,
 		struct fuse_file_info *fi);
 void op_access(fuse_req_t req, fuse_ino_t ino, int mask);

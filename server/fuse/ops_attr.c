@@ -6,7 +6,7 @@
  * not open are reached by their O_PATH descriptor and AT_EMPTY_PATH, so that no name and no symlink is
  * followed.
  *
- * Called by libfuse, and fuse_wire_statx() by the session, in the thread of the request.
+ * Called by libfuse, and fuse_wire_getattr() and fuse_wire_statx() by the session, in the thread of the request.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,11 +45,23 @@ static int do_getattr(struct fuse_thread *t, uint64_t nodeid, const struct fuse_
 	return error ? error : attributes(&held, mask, stx);
 }
 
-void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+void fuse_wire_getattr(struct fuse_thread *t)
 {
+	const struct fuse_in_header *header = t->request.in;
+	struct fuse_file_info fi = { 0 };
+	struct fuse_getattr_in in;
+	struct fuse_attr_out out;
 	struct statx stx;
+	int error;
 
-	reply_attr(req, do_getattr(fuse_thread_of(req), ino, fi, STATX_BASIC_STATS, &stx), &stx);
+	memcpy(&in, t->request.args, sizeof(in));
+	fi.fh = in.fh;
+	error = do_getattr(t, header->nodeid, in.getattr_flags & FUSE_GETATTR_FH ? &fi : NULL,
+			   STATX_BASIC_STATS, &stx);
+	if (!error)
+		reply_fill_attr_out(t, &stx, &out);
+	(void)fuse_thread_reply(t, header->unique, error, error ? NULL : &out,
+				error ? 0 : sizeof(out));
 }
 
 void fuse_wire_statx(struct fuse_thread *t)

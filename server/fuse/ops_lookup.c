@@ -2,7 +2,7 @@
 /*
  * ops_lookup.c - LOOKUP, with "." and ".." by which a guest decodes file handles, and FORGET.
  *
- * Called by libfuse in the thread of the request.
+ * Called by libfuse, and fuse_wire_lookup() by the session, in the thread of the request.
  */
 #include <string.h>
 
@@ -22,11 +22,21 @@ static int do_lookup(struct fuse_thread *t, uint64_t parent, const char *name, s
 	return error ? error : export_lookup(t->worker, dir.node, name, out);
 }
 
-void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+/* By far the most frequent requests are these: libfuse has no part in them. */
+void fuse_wire_lookup(struct fuse_thread *t)
 {
+	const struct fuse_in_header *in = t->request.in;
+	struct fuse_entry_out out;
 	struct entry entry;
+	int error = do_lookup(t, in->nodeid, (const char *)t->request.args, &entry);
 
-	reply_entry(req, do_lookup(fuse_thread_of(req), parent, name, &entry), &entry);
+	if (error) {
+		(void)fuse_thread_reply(t, in->unique, error, NULL, 0);
+		return;
+	}
+	reply_fill_entry(t, &entry, &out);
+	if (fuse_thread_reply(t, in->unique, 0, &out, sizeof(out)) != 0)
+		export_forget(t->worker, entry.nodeid, 1);
 }
 
 void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)

@@ -76,8 +76,8 @@ static ssize_t read_for_libfuse(int fd, void *buf, size_t len, void *userdata)
 	return -1;
 }
 
-void fuse_thread_reply(struct fuse_thread *t, uint64_t unique, int error, const void *data,
-		       size_t len)
+int fuse_thread_reply(struct fuse_thread *t, uint64_t unique, int error, const void *data,
+		      size_t len)
 {
 	struct fuse_out_header out = { .len = sizeof(out), .error = error, .unique = unique };
 	struct iovec iov[2] = { { .iov_base = &out, .iov_len = sizeof(out) } };
@@ -91,6 +91,7 @@ void fuse_thread_reply(struct fuse_thread *t, uint64_t unique, int error, const 
 	error = send(t, iov, count, 0);
 	if (error)
 		log_debug("fuse: a reply could not be sent: %s", strerror(-error));
+	return error;
 }
 
 void fuse_thread_reply_placed(struct fuse_thread *t, uint64_t unique, size_t placed)
@@ -272,6 +273,12 @@ static void dispatch(struct fuse_thread *t)
 		break;
 	case FUSE_OP_STATX:
 		fuse_wire_statx(t);
+		break;
+	case FUSE_LOOKUP:
+		fuse_wire_lookup(t);
+		break;
+	case FUSE_GETATTR:
+		fuse_wire_getattr(t);
 		break;
 	case FUSE_READ:
 		fuse_wire_read(t);

@@ -164,12 +164,19 @@ static int next_head(struct vring *r, uint16_t *head)
 /* Marks a head as in flight; false: it is already. */
 static bool take_head(struct vring *r, uint16_t head)
 {
-	if (!atomic_exchange_explicit(&r->busy[head], true, memory_order_acquire))
-		return true;
-	/* The guest sees the used index a moment before vring_push() is at its end. */
-	pthread_mutex_lock(&r->used_lock);
-	pthread_mutex_unlock(&r->used_lock);
-	return !atomic_exchange_explicit(&r->busy[head], true, memory_order_acquire);
+	if (atomic_load_explicit(&r->busy[head], memory_order_acquire)) {
+		bool busy;
+
+		/* The guest sees the used index a moment before vring_push() is at its end. */
+		pthread_mutex_lock(&r->used_lock);
+		busy = atomic_load_explicit(&r->busy[head], memory_order_relaxed);
+		pthread_mutex_unlock(&r->used_lock);
+		if (busy)
+			return false;
+	}
+	/* Nobody else takes heads: a load and a store will do. */
+	atomic_store_explicit(&r->busy[head], true, memory_order_relaxed);
+	return true;
 }
 
 int vring_pop(struct vring *r, struct vring_chain *chain)
@@ -188,7 +195,9 @@ int vring_pop(struct vring *r, struct vring_chain *chain)
 		atomic_store_explicit(&r->busy[head], false, memory_order_release);
 		return ret;
 	}
-	atomic_fetch_add_explicit(&r->in_flight, 1, memory_order_relaxed);
+	atomic_store_explicit(&r->popped,
+			      atomic_load_explicit(&r->popped, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
 	/* What was left keeps its age in the record, should we die as well. */
 	if (r->setup.inflight && !recorded)
 		inflight_take(r->setup.inflight, r->setup.inflight_queue, head);
@@ -220,7 +229,9 @@ uint16_t vring_base(const struct vring *r)
 
 unsigned vring_in_flight(const struct vring *r)
 {
-	return atomic_load(&r->in_flight);
+	const unsigned pushed = atomic_load(&r->pushed);
+
+	return atomic_load(&r->popped) - pushed;
 }
 
 bool vring_same(const struct vring *r, const struct vring_setup *setup)
@@ -264,11 +275,13 @@ void vring_push(struct vring *r, uint16_t head, uint32_t len)
 	if (inflight)
 		inflight_giving(inflight, queue, head);
 	r->used_idx++;
-	/* While it is in flight still: who has seen in_flight fall has seen the index rise. */
+	/* While it is in flight still: who has seen `pushed` rise has seen the index rise. */
 	__atomic_store_n(&r->parts.used->idx, htole16(r->used_idx), __ATOMIC_RELEASE);
 	if (inflight)
 		inflight_given(inflight, queue, head, r->used_idx);
-	atomic_fetch_sub(&r->in_flight, 1);
+	atomic_store_explicit(&r->pushed,
+			      atomic_load_explicit(&r->pushed, memory_order_relaxed) + 1,
+			      memory_order_release);
 	/* Last: the head may be available again, and until now its record is ours (take_head). */
 	atomic_store_explicit(&r->busy[head], false, memory_order_release);
 out:

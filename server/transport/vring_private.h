@@ -63,7 +63,9 @@ struct vring {
 
 	/* Any thread: */
 	atomic_bool *busy; /* by head: popped and not pushed */
-	atomic_uint in_flight;
+	/* In flight is what was popped and not pushed; each has one writer at a time. */
+	atomic_uint popped; /* the queue's thread */
+	atomic_uint pushed; /* under used_lock */
 
 	pthread_mutex_t used_lock; /* guards what follows, and the used ring */
 	uint16_t used_idx;

@@ -181,6 +181,7 @@ static int start(struct side *s, struct load *l, struct ops_context *c, const ch
 {
 	int ret = side_start(s, share, "state");
 
+	tree_warm(share, 0, c->handle_count);
 	if (!ret)
 		ret = load_open(l, s);
 	if (!ret)

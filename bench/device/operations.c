@@ -143,6 +143,7 @@ static int round_of(struct bench *b, unsigned i, const struct op *op, unsigned d
 		return load_run(&h->load, op, depth, b->ms, 0, out);
 	c->last += COLD_SAMPLE;
 	c->found_count = 0;
+	tree_warm(b->share, c->at, c->last);
 	ret = load_run(&h->load, op, depth, 0, COLD_SETTLE_MS, out);
 	/* Or the daemon that keeps a descriptor for each would soon have none left. */
 	for (unsigned k = 0; k < c->found_count && !ret; k++)

@@ -111,6 +111,18 @@ int tree_make(const char *share, const char *source, unsigned cold_dirs)
 	return tree_make_files(share, cold_dirs);
 }
 
+void tree_warm(const char *share, unsigned at, unsigned last)
+{
+	char path[PATH_ROOM];
+	struct stat st;
+
+	for (; at < last; at++) {
+		snprintf(path, sizeof(path), "%s/cold/d%u/f%u", share, at / TREE_COLD_FILES,
+			 at % TREE_COLD_FILES);
+		(void)stat(path, &st);
+	}
+}
+
 /* --- what a side knows ------------------------------------------------------------------------------------- */
 
 static int find(struct side *s, uint64_t parent, const char *name, uint64_t *out)

@@ -25,6 +25,9 @@ int tree_make(const char *share, const char *source, unsigned cold_dirs);
 /* `dirs` directories of TREE_COLD_FILES empty files. */
 int tree_make_files(const char *share, unsigned dirs);
 
+/* Has the host look at files number `at` to `last` of cold/, so that its caches are warm whoever comes first. */
+void tree_warm(const char *share, unsigned at, unsigned last);
+
 /* What a side has looked up, and open files. */
 struct known {
 	uint64_t dirs[TREE_DIRS], files[TREE_DIRS][TREE_FILES];

@@ -271,8 +271,22 @@ struct node *cache_find(struct cache *c, nodeid_t id)
 	return n;
 }
 
-bool cache_see(struct cache *c, nodeid_t id, const struct looked *looked, nodeid_t parent,
-	       const char *name, uint64_t stamp, struct sighting *out)
+/* Is what was seen this node's object? With the shard's lock. */
+static bool node_is_seen(const struct node *n, const struct hostfs *h, const struct seen *seen)
+{
+	if (!seen->glance)
+		return cache_same_identity(n, &seen->looked->id);
+	return hostfs_unchanged(h, seen->looked,
+				&(struct object_was){ .ino = n->ino,
+						      .dev = n->home->dev,
+						      .mount = n->mount,
+						      .btime_ns = n->btime_ns,
+						      .steady_ns = n->steady_ns,
+						      .kind = (enum hostfs_kind)n->kind });
+}
+
+bool cache_see(struct cache *c, const struct hostfs *h, nodeid_t id, const struct seen *seen,
+	       struct sighting *out)
 {
 	struct shard *s = shard_of(c, id);
 	bool usual = false;
@@ -280,10 +294,13 @@ bool cache_see(struct cache *c, nodeid_t id, const struct looked *looked, nodeid
 
 	pthread_mutex_lock(&s->lock);
 	n = shard_find(s, id);
-	if (n && n->recorded && n->persistent && !n->nameless && node_has_name(n, parent, name) &&
-	    cache_same_identity(n, &looked->id)) {
+	if (n && n->recorded && n->persistent && !n->nameless &&
+	    node_has_name(n, seen->parent, seen->name) && node_is_seen(n, h, seen)) {
+		if (seen->glance)
+			atomic_store_explicit(&n->checked, seen->stamp, memory_order_relaxed);
+		else
+			node_found(n, seen->stamp, seen->looked);
 		n->touched = true;
-		node_found(n, stamp, looked->mount);
 		n->lookups++;
 		*out = (struct sighting){ .nodeid = n->nodeid,
 					  .generation = n->generation,

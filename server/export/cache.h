@@ -59,8 +59,15 @@ struct sighting {
 	uint64_t shown_ino;
 	bool submount;
 };
-bool cache_see(struct cache *c, nodeid_t id, const struct looked *looked, nodeid_t parent,
-	       const char *name, uint64_t stamp, struct sighting *out);
+struct seen {
+	nodeid_t parent;
+	const char *name;
+	uint64_t stamp; /* cache_stamp() of the parent */
+	const struct looked *looked;
+	bool glance; /* of `looked` hostfs_glance() has filled what it fills, and the node must be unchanged */
+};
+bool cache_see(struct cache *c, const struct hostfs *h, nodeid_t id, const struct seen *seen,
+	       struct sighting *out);
 
 /* A reference to the live node, anonymous, of this inode; or NULL. */
 struct node *cache_find_inode(struct cache *c, uint64_t dev, uint64_t ino, uint64_t attachment);

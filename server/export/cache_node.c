@@ -152,7 +152,7 @@ void cache_settle(struct cache *c, struct node *n, nodeid_t parent, const char *
 	if (node_has_name(n, parent, name)) {
 		node_set_nameless(c, n, false);
 		n->recorded = true;
-		node_found(n, stamp, looked->mount);
+		node_found(n, stamp, looked);
 	}
 	pthread_mutex_unlock(&s->lock);
 }
@@ -198,7 +198,7 @@ void cache_set_checked(struct cache *c, struct node *n, uint64_t stamp, const st
 	struct shard *s = shard_of(c, n->nodeid);
 
 	pthread_mutex_lock(&s->lock);
-	node_found(n, stamp, looked->mount);
+	node_found(n, stamp, looked);
 	pthread_mutex_unlock(&s->lock);
 }
 

@@ -49,6 +49,7 @@ struct node {
 	uint32_t slot;	  /* in the shard's clock */
 	uint64_t lookups; /* replies that named it, less FORGETs */
 	nodeid_t parent;
+	uint64_t steady_ns; /* as looked.steady_ns of the last whole look; 0: not known */
 	struct node *next;
 	/* guarded by cache.inode_lock */
 	struct node *inode_next;
@@ -117,10 +118,11 @@ static inline const uint8_t *node_handle(const struct node *n)
 }
 
 /* With the shard's lock: found in its place at this time, in this mount. */
-static inline void node_found(struct node *n, uint64_t stamp, uint64_t mount)
+static inline void node_found(struct node *n, uint64_t stamp, const struct looked *looked)
 {
 	atomic_store_explicit(&n->checked, stamp, memory_order_relaxed);
-	atomic_store_explicit(&n->mount, mount, memory_order_relaxed);
+	atomic_store_explicit(&n->mount, looked->mount, memory_order_relaxed);
+	n->steady_ns = looked->steady_ns;
 }
 
 /* With the shard's lock: its name, or NULL. */

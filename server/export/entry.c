@@ -191,31 +191,28 @@ static struct node *cached_as(struct worker *w, const struct looked *looked, nod
 	return NULL;
 }
 
-/* The place of an object in the table of nodes found lately. Most handles have the inode number in their first bytes. */
-static atomic_uint_fast64_t *recent_of(struct worker *w, const struct identity *id)
+/* The place of an object in the table of nodes found lately. */
+static atomic_uint_fast64_t *recent_of(struct worker *w, const struct looked *looked)
 {
-	uint64_t first = 0;
-
-	memcpy(&first, id->handle, id->handle_len < sizeof(first) ? id->handle_len : sizeof(first));
-	return &w->x->recent[(first ^ (uint64_t)id->btime_ns) * 0x9e3779b97f4a7c15ULL >>
+	return &w->x->recent[(looked->stx.stx_ino ^ looked->dev << 40) * 0x9e3779b97f4a7c15ULL >>
 			     (64 - RECENTS_BITS)];
 }
 
-static nodeid_t recent_get(struct worker *w, const struct identity *id)
+static nodeid_t recent_get(struct worker *w, const struct looked *looked)
 {
-	return (nodeid_t){ atomic_load_explicit(recent_of(w, id), memory_order_relaxed) };
+	return (nodeid_t){ atomic_load_explicit(recent_of(w, looked), memory_order_relaxed) };
 }
 
-static void recent_set(struct worker *w, const struct identity *id, nodeid_t nodeid)
+static void recent_set(struct worker *w, const struct looked *looked, nodeid_t nodeid)
 {
-	atomic_store_explicit(recent_of(w, id), nodeid.v, memory_order_relaxed);
+	atomic_store_explicit(recent_of(w, looked), nodeid.v, memory_order_relaxed);
 }
 
 /* The same under its own; where there is none *minted has the numbers of tweak 0. */
 static int cached_node(struct worker *w, const struct looked *looked, struct minted *minted,
 		       struct node **out)
 {
-	const nodeid_t recent = recent_get(w, &looked->id);
+	const nodeid_t recent = recent_get(w, looked);
 	int ret = 0;
 
 	*out = recent.v ? cached_as(w, looked, recent) : NULL;
@@ -225,7 +222,7 @@ static int cached_node(struct worker *w, const struct looked *looked, struct min
 	if (!ret)
 		*out = cached_as(w, looked, minted->nodeid);
 	if (*out)
-		recent_set(w, &looked->id, minted->nodeid);
+		recent_set(w, looked, minted->nodeid);
 	return ret;
 }
 
@@ -258,7 +255,7 @@ int entry_node_minted(struct worker *w, const struct looked *looked, const struc
 	if (!ret)
 		ret = cache_enter(w->x->cache, &spec, out);
 	if (!ret)
-		recent_set(w, &looked->id, minted->nodeid);
+		recent_set(w, looked, minted->nodeid);
 	return ret;
 }
 
@@ -350,22 +347,26 @@ static int entry_record(struct worker *w, struct node *n, struct node *parent, c
 }
 
 /*
- * What was looked at is what was there last time, and all about it is known: the answer, with its lookup counted. Most
- * lookups end here.
+ * What was looked at, or glanced at, is what was there last time, and all about it is known: the answer, with its lookup
+ * counted. Most lookups end here.
  */
 static bool entry_again(struct worker *w, struct node *parent, const char *name,
-			const struct looked *looked, struct entry *out)
+			const struct looked *looked, bool glance, struct entry *out)
 {
+	const struct seen seen = { .parent = cache_nodeid(parent),
+				   .name = name,
+				   .stamp = cache_stamp(parent),
+				   .looked = looked,
+				   .glance = glance };
 	struct sighting s;
 	nodeid_t nodeid;
 
-	if (!looked->persistent || looked->anonymous || w->unfit)
+	if (w->unfit || (!glance && (!looked->persistent || looked->anonymous)))
 		return false;
-	nodeid = recent_get(w, &looked->id);
+	nodeid = recent_get(w, looked);
 	/* The root is told otherwise. */
 	if (!nodeid.v || nodeid_is_root(nodeid) ||
-	    !cache_see(w->x->cache, nodeid, looked, cache_nodeid(parent), name, cache_stamp(parent),
-		       &s))
+	    !cache_see(w->x->cache, w->x->hostfs, nodeid, &seen, &s))
 		return false;
 	*out = (struct entry){ .nodeid = s.nodeid,
 			       .generation = s.generation,
@@ -373,6 +374,23 @@ static bool entry_again(struct worker *w, struct node *parent, const char *name,
 			       .submount = s.submount };
 	out->stx.stx_ino = s.shown_ino;
 	return true;
+}
+
+/* Looks; 1: a glance was enough, and `again` is filled. */
+static int look_or_glance(struct worker *w, struct node *parent, const struct vantage *at,
+			  const char *name, int fd, struct looked *looked, struct entry *again)
+{
+	struct hostfs *h = w->x->hostfs;
+	int ret;
+
+	if (fd >= 0)
+		return hostfs_look_fd(h, w->mint, at, name, fd, looked);
+	ret = hostfs_glance(h, at, name, looked);
+	if (ret)
+		return ret;
+	if (again && entry_again(w, parent, name, looked, true, again))
+		return 1;
+	return hostfs_look_on(h, w->mint, at, name, looked);
 }
 
 /* As entry_look(), but with `again` not NULL 1 may be the answer: that has been filled, and there is no node. */
@@ -389,9 +407,10 @@ static int look_for(struct worker *w, struct node *parent, const char *name, int
 	for (int i = 0; i < LOOK_TRIES; i++) {
 		uint64_t since = store_since(w);
 
-		ret = fd >= 0 ? hostfs_look_fd(w->x->hostfs, w->mint, &at, name, fd, looked)
-			      : hostfs_look(w->x->hostfs, w->mint, &at, name, looked);
-		if (!ret && again && entry_again(w, parent, name, looked, again))
+		ret = look_or_glance(w, parent, &at, name, fd, looked, again);
+		if (ret > 0)
+			return ret;
+		if (!ret && again && entry_again(w, parent, name, looked, false, again))
 			return 1;
 		if (!ret)
 			ret = entry_node(w, looked, parent, name, fd, &n);

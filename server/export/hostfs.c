@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "base/places.h"
@@ -40,6 +41,7 @@
 
 #define BTRFS_SUBVOL_ROOT_INO 256
 #define LOOK_TRIES 8
+#define STEADY_NS 1000000000LL
 #define SUBMOUNTS_NS 5000000 /* whether there are mounts below is asked so often at most */
 
 struct fs_entry {
@@ -400,6 +402,34 @@ static int ask_handle(struct hostfs *h, int dirfd, const char *name, int flags,
 	return 0;
 }
 
+static int64_t time_ns(const struct statx_timestamp *t)
+{
+	return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
+}
+
+/* Of an object whose handle is asked for after this: see struct looked. Time stamps are as coarse as the clock's ticks. */
+static uint64_t steady_ns(const struct statx *stx)
+{
+	const int64_t ctime = time_ns(&stx->stx_ctime);
+	struct timespec t;
+	int64_t now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &t);
+	now = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+	return ctime > 0 && ctime < now - STEADY_NS ? (uint64_t)ctime : 0;
+}
+
+bool hostfs_unchanged(const struct hostfs *h, const struct looked *now,
+		      const struct object_was *was)
+{
+	/* Snapshots of btrfs share inode numbers and times; others' mount ids may be used again. */
+	return h->unique_ids && (was->kind == HOSTFS_EXT4 || was->kind == HOSTFS_XFS) &&
+	       was->steady_ns && (now->stx.stx_mask & STATX_BTIME) &&
+	       was->ino == now->stx.stx_ino && was->dev == now->dev && was->mount == now->mount &&
+	       was->btime_ns == time_ns(&now->stx.stx_btime) &&
+	       was->steady_ns == (uint64_t)time_ns(&now->stx.stx_ctime);
+}
+
 static void looked_identity(const struct hostfs *h, const struct fs_entry *fs,
 			    const struct raw_handle *raw, struct looked *out)
 {
@@ -421,16 +451,26 @@ static void looked_identity(const struct hostfs *h, const struct fs_entry *fs,
 	/* overlayfs shows the birth time of the layer's file, which is another after a copy-up. */
 	id->btime_ns = IDENTITY_BTIME_NONE;
 	if ((out->stx.stx_mask & STATX_BTIME) && fs->kind != HOSTFS_OVERLAY)
-		id->btime_ns = (int64_t)out->stx.stx_btime.tv_sec * 1000000000 +
-			       out->stx.stx_btime.tv_nsec;
+		id->btime_ns = time_ns(&out->stx.stx_btime);
+}
+
+static int look_at(struct hostfs *h, int dirfd, const char *path, int flags, struct looked *out)
+{
+	int ret = ask_statx(h, dirfd, path, flags, &out->stx);
+
+	if (ret)
+		return ret;
+	out->mount = statx_mount(&out->stx);
+	out->dev = dev_number(&out->stx);
+	return 0;
 }
 
 /*
- * One try. `fd` >= 0: by the descriptor; else by (at->fd, name). -EAGAIN: statx and handle spoke of
- * different objects.
+ * What is left of one try, once look_at() was done. `fd` >= 0: by the descriptor; else by (at->fd, name). -EAGAIN: statx and
+ * handle spoke of different objects.
  */
-static int look_once(struct hostfs *h, struct mint *m, const struct vantage *at, const char *name,
-		     int fd, struct looked *out)
+static int look_on(struct hostfs *h, struct mint *m, const struct vantage *at, const char *name,
+		   int fd, struct looked *out)
 {
 	int dirfd = at && fd < 0 ? at->fd : fd;
 	const char *path = fd >= 0 ? "" : name;
@@ -440,15 +480,11 @@ static int look_once(struct hostfs *h, struct mint *m, const struct vantage *at,
 	uint64_t mount = 0, ino, noted;
 	uint32_t generation;
 	bool new_mount = false;
-	int ret;
+	int ret = 0;
 
-	assert(at || fd >= 0);
-	ret = ask_statx(h, dirfd, path, flags, &out->stx);
-	if (ret)
-		return ret;
-	out->mount = statx_mount(&out->stx);
-	out->dev = dev_number(&out->stx);
 	out->persistent = out->wildcard = out->mount_root = out->anonymous = false;
+
+	out->steady_ns = steady_ns(&out->stx);
 
 	/* Which attachment? */
 	out->attachment = 0;
@@ -504,20 +540,35 @@ static int look_once(struct hostfs *h, struct mint *m, const struct vantage *at,
 int hostfs_look_fd(struct hostfs *h, struct mint *m, const struct vantage *at, const char *name,
 		   int fd, struct looked *out)
 {
-	return look_once(h, m, at, name, fd, out);
+	int ret = look_at(h, fd, "", AT_EMPTY_PATH, out);
+
+	return ret ? ret : look_on(h, m, at, name, fd, out);
+}
+
+int hostfs_glance(struct hostfs *h, const struct vantage *at, const char *name, struct looked *out)
+{
+	return look_at(h, at->fd, name, 0, out);
 }
 
 int hostfs_look(struct hostfs *h, struct mint *m, const struct vantage *at, const char *name,
 		struct looked *out)
 {
-	int ret = look_once(h, m, at, name, -1, out);
+	int ret = hostfs_glance(h, at, name, out);
+
+	return ret ? ret : hostfs_look_on(h, m, at, name, out);
+}
+
+int hostfs_look_on(struct hostfs *h, struct mint *m, const struct vantage *at, const char *name,
+		   struct looked *out)
+{
+	int ret = look_on(h, m, at, name, -1, out);
 
 	for (int i = 0; ret == -EAGAIN && i < LOOK_TRIES; i++) {
 		CLEANUP_FD int fd = openat(at->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 
 		if (fd < 0)
 			return errno_neg();
-		ret = look_once(h, m, at, name, fd, out);
+		ret = hostfs_look_fd(h, m, at, name, fd, out);
 	}
 	return ret;
 }
@@ -530,7 +581,7 @@ int hostfs_look_root(struct hostfs *h, struct mint *m, int fd, struct looked *ou
 	if (!ret)
 		ret = mount_note(h, statx_mount(&stx), 0);
 	if (!ret)
-		ret = look_once(h, m, NULL, NULL, fd, out);
+		ret = hostfs_look_fd(h, m, NULL, NULL, fd, out);
 	return ret;
 }
 

@@ -32,6 +32,11 @@ struct looked {
 	struct statx stx; /* stx_ino is the host's own */
 	uint64_t mount;	  /* mount id, unique over time where the kernel has such (Linux >= 6.12) */
 	uint64_t dev;	  /* st_dev as one number */
+	/*
+	 * If not 0: the time of its last change (ctime, ns), which lies so far back that whatever was made or changed since
+	 * this look shows another. See hostfs_glance().
+	 */
+	uint64_t steady_ns;
 	struct identity
 		id; /* meaningful unless `anonymous`; of this run alone unless `persistent` */
 	uint64_t attachment; /* of the mount that the object is in */
@@ -41,6 +46,14 @@ struct looked {
 	bool wildcard; /* ext4 generation 0: never to be opened by handle, nor sealed for the guest */
 	bool mount_root;  /* in another mount than the directory it was looked up in */
 	bool subvol_root; /* root directory of a btrfs subvolume */
+};
+
+/* What a whole look found, as far as a glance can compare it. */
+struct object_was {
+	uint64_t ino, dev, mount;
+	int64_t btime_ns;
+	uint64_t steady_ns;
+	enum hostfs_kind kind;
 };
 
 /* The directory that a name is looked up in, as far as the look needs it. */
@@ -67,6 +80,18 @@ void hostfs_free(struct hostfs *h);
  */
 int hostfs_look(struct hostfs *h, struct mint *m, const struct vantage *at, const char *name,
 		struct looked *out);
+
+/*
+ * The first half of hostfs_look(): attributes, mount and device. That is enough to tell a known object of ext4 or xfs: who has
+ * its inode number now, in the same mount, with the birth and the last change that a whole look had found to be steady, is it.
+ * For an inode that was used again, or whose generation was changed, has a change after that look, and so another time.
+ * hostfs_look_on() does what is left of a look that began so.
+ */
+int hostfs_glance(struct hostfs *h, const struct vantage *at, const char *name, struct looked *out);
+bool hostfs_unchanged(const struct hostfs *h, const struct looked *now,
+		      const struct object_was *was);
+int hostfs_look_on(struct hostfs *h, struct mint *m, const struct vantage *at, const char *name,
+		   struct looked *out);
 
 /*
  * Looks at an open descriptor. `at` is the directory it was opened in, for the attachment of a mount

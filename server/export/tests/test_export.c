@@ -284,6 +284,46 @@ static void test_a_deleted_objects_handle_is_stale_for_good(void **state)
 	is_stale(f, by_host);
 }
 
+/* The host puts another file under the name, with the same inode number if the file system gives it out again. */
+static bool replaced_by_its_like(const struct fixture *f, const char *name)
+{
+	ino_t ino = host_ino(f, name);
+
+	assert_int_equal(unlink(path_in(f, name)), 0);
+	make_file(f, name);
+	return host_ino(f, name) == ino;
+}
+
+static void test_a_file_with_the_inode_number_of_another_is_never_taken_for_it(void **state)
+{
+	struct fixture *f = *state;
+	struct entry old, again;
+	unsigned alike = 0;
+
+	/* Within a tick of the clock they have the same times. */
+	make_file(f, "young");
+	for (int i = 0; i < 300; i++) {
+		old = look_up_path(f, "young");
+		look_up_path(f, "young");
+		if (!replaced_by_its_like(f, "young"))
+			continue;
+		alike++;
+		assert_int_not_equal(look_up_path(f, "young").nodeid.v, old.nodeid.v);
+	}
+	/* One that has not changed for long is known at a glance: another must not be. */
+	make_file(f, "old");
+	usleep(1200000);
+	for (int i = 0; i < 3; i++)
+		old = look_up_path(f, "old");
+	again = look_up_path(f, "old");
+	assert_int_equal(again.nodeid.v, old.nodeid.v);
+	alike += replaced_by_its_like(f, "old");
+	assert_int_not_equal(look_up_path(f, "old").nodeid.v, old.nodeid.v);
+	is_stale(f, old);
+	if (!alike)
+		skip(); /* no inode number came back */
+}
+
 static void test_an_unlinked_object_lives_until_forget(void **state)
 {
 	struct fixture *f = *state;
@@ -1060,6 +1100,7 @@ int main(void)
 		T(test_numbers_are_the_same_in_every_run),
 		T(test_an_undrained_record_survives_the_daemon),
 		T(test_a_deleted_objects_handle_is_stale_for_good),
+		T(test_a_file_with_the_inode_number_of_another_is_never_taken_for_it),
 		T(test_an_unlinked_object_lives_until_forget),
 		T(test_renames_by_the_guest_keep_the_handle),
 		T(test_a_moved_directory_takes_its_tree_along),

@@ -139,6 +139,13 @@ static int order_compare(const void *a, const void *b, void *arg)
 	return ia < ib ? -1 : ia > ib;
 }
 
+/* What the next record of the same object takes back altogether need not be told to the map: short-lived files. */
+static bool gone_at_once(const struct record *rec, const struct record *next)
+{
+	return next->kind == RECORD_GONE && rowid_equal(rec->rowid, next->rowid) &&
+	       identity_equal(&rec->row.identity, &next->row.identity);
+}
+
 static int batch_apply(struct desk *k, struct tally *t)
 {
 	assert(k->order && k->records);
@@ -147,8 +154,14 @@ static int batch_apply(struct desk *k, struct tally *t)
 	qsort_r(k->order, t->records, sizeof(*k->order), order_compare, k->records);
 
 	for (unsigned i = 0; i < t->records; i++) {
-		int err = map_apply(k->writer, &k->records[k->order[i]]);
+		int err;
 
+		if (i + 1 < t->records &&
+		    gone_at_once(&k->records[k->order[i]], &k->records[k->order[i + 1]])) {
+			t->dropped++;
+			continue;
+		}
+		err = map_apply(k->writer, &k->records[k->order[i]]);
 		if (err < 0 && err != -EEXIST)
 			return err;
 		if (err == -EEXIST)

@@ -76,8 +76,8 @@ struct node {
 	} name;
 };
 
-/* Nodes come out of slabs, which are kept: as many as the cap asks for at most. */
-#define SLAB_NODES 128
+/* Nodes come out of slabs, which are kept: as many as the cap asks for at most. So large that malloc() maps each by itself. */
+#define SLAB_NODES 768
 struct slab {
 	struct slab *next;
 	struct node nodes[SLAB_NODES];

@@ -63,7 +63,7 @@ struct trouble {
  * Where objects' nodes were found last, by a hash of inode number and device: it spares minting the numbers of what is
  * looked up again and again. A hint: the node found by it must have the identity that was looked at.
  */
-#define RECENTS_BITS 16
+#define RECENTS_BITS 15
 #define RECENTS ((size_t)1 << RECENTS_BITS)
 
 struct counters {

@@ -576,8 +576,13 @@ int export_open(const struct export_config *config, struct export **out, int *ex
 	if (!ret)
 		ret = cache_new(config->max_nodes, config->max_fds, &x->cache);
 	if (!ret) {
-		x->recent = calloc(RECENTS, sizeof(*x->recent));
+		x->recent = malloc(RECENTS * sizeof(*x->recent));
 		ret = x->recent ? 0 : -ENOMEM;
+	}
+	if (!ret) {
+		/* Now, and not page by page when somebody waits. */
+		for (size_t i = 0; i < RECENTS; i++)
+			atomic_init(&x->recent[i], 0);
 	}
 	/* The attachments' key is needed for nothing in a look at the root: any will do to probe. */
 	if (!ret)

@@ -181,6 +181,7 @@ static void slot_unref(struct worker *w, struct file_table *table, struct slot *
 	if (slot->file.node)
 		node_put(w, slot->file.node);
 	pthread_mutex_destroy(&slot->file.position_lock);
+	free(slot->file.ahead);
 	atomic_store_explicit(&slot->state, state_make(generation_next(state_generation(state)), 0),
 			      memory_order_release);
 	slot_give_back(table, (uint32_t)(slot - table->slots));

@@ -24,9 +24,15 @@ struct open_file {
 	int flags; /* O_* that the descriptor was opened with */
 	enum file_kind kind;
 	pthread_mutex_t
-		position_lock; /* directories: guards lseek() with getdents64(), and `position` */
-	off_t position;	       /* directories: where the descriptor stands */
+		position_lock; /* directories: guards lseek() with getdents64(), and what follows */
+	off_t position;	       /* where the descriptor stands */
+	/* Entries that were read and did not fit into a reply: what a READDIR from `ahead_at` on would read. */
+	off_t ahead_at;
+	uint16_t ahead_len; /* bytes; 0: none */
+	uint8_t *ahead;	    /* FILE_AHEAD_MAX bytes, or NULL */
 };
+
+#define FILE_AHEAD_MAX 2048
 
 struct file_table;
 

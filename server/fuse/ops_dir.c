@@ -5,13 +5,15 @@
  * Cookies are the host's own d_off, so that a listing goes on after the daemon was started anew. Each
  * request reads from its cookie on; what does not fit into the reply is read again next time. The
  * descriptor's position is shared by all requests of one fh, hence position_lock around lseek() and
- * getdents64(); it is moved only when it is not there already.
+ * getdents64(); it is moved only when it is not there already: most file systems then read a whole block
+ * again. So what was read and did not fit is kept for the next request, if that goes on from there.
  *
  * t->io holds the reply in front and the host's entries behind.
  * Called by libfuse in the thread of the request.
  */
 #include <dirent.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -36,6 +38,14 @@ static ssize_t host_read(struct open_file *file, off_t at, uint8_t *buf, size_t 
 	ssize_t n = 0;
 
 	pthread_mutex_lock(&file->position_lock);
+	if (file->ahead_len && file->ahead_at == at && file->ahead_len <= size) {
+		n = file->ahead_len;
+		memcpy(buf, file->ahead, (size_t)n);
+		file->ahead_len = 0;
+		pthread_mutex_unlock(&file->position_lock);
+		return n;
+	}
+	file->ahead_len = 0;
 	if (file->position != at && lseek(file->fd, at, SEEK_SET) < 0)
 		n = -errno;
 	if (n == 0) {
@@ -52,6 +62,22 @@ static ssize_t host_read(struct open_file *file, off_t at, uint8_t *buf, size_t 
 	}
 	pthread_mutex_unlock(&file->position_lock);
 	return n;
+}
+
+/* Keeps entries for who goes on at `at`; without memory they are read again. */
+static void host_keep(struct open_file *file, off_t at, const uint8_t *entries, size_t len)
+{
+	if (len > FILE_AHEAD_MAX)
+		return;
+	pthread_mutex_lock(&file->position_lock);
+	if (!file->ahead)
+		file->ahead = malloc(FILE_AHEAD_MAX);
+	if (file->ahead) {
+		memcpy(file->ahead, entries, len);
+		file->ahead_at = at;
+		file->ahead_len = (uint16_t)len;
+	}
+	pthread_mutex_unlock(&file->position_lock);
 }
 
 static bool is_dots(const char *name)
@@ -142,18 +168,20 @@ static bool listing_add(struct listing *l, const struct dirent64 *d)
 	return true;
 }
 
-/* Adds a block of the host's entries; *at follows. False: the reply is full. */
-static bool listing_add_block(struct listing *l, const uint8_t *block, ssize_t len, off_t *at)
+/* Adds a block of the host's entries; *at follows. Bytes that were added: not all if the reply is full. */
+static ssize_t listing_add_block(struct listing *l, const uint8_t *block, ssize_t len, off_t *at)
 {
-	for (ssize_t i = 0; i < len;) {
+	ssize_t i = 0;
+
+	while (i < len) {
 		const struct dirent64 *d = (const void *)(block + i);
 
 		if (!listing_add(l, d))
-			return false;
+			break;
 		*at = d->d_off;
 		i += d->d_reclen;
 	}
-	return true;
+	return i;
 }
 
 static size_t clamp(size_t value, size_t low, size_t high)
@@ -169,11 +197,15 @@ static int listing_fill(struct listing *l, off_t at)
 		size_t room = l->size - l->used;
 		size_t want = clamp(l->plus ? room / PLUS_RATIO : room, HOST_MIN, HOST_MAX);
 		ssize_t n = host_read(l->held->file, at, block, want);
+		ssize_t added;
 
 		if (n <= 0)
 			return l->used > 0 ? 0 : (int)n; /* the error comes again next time */
-		if (!listing_add_block(l, block, n, &at))
+		added = listing_add_block(l, block, n, &at);
+		if (added < n) {
+			host_keep(l->held->file, at, block + added, (size_t)(n - added));
 			return l->used > 0 ? 0 : -EINVAL; /* no room even for one */
+		}
 	}
 }
 

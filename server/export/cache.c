@@ -520,6 +520,15 @@ static void change_drop(struct cache *c, struct shard *s, struct node *n, uint64
 		shard_unlink(s, n);
 }
 
+void cache_ref(struct cache *c, struct node *n)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+
+	pthread_mutex_lock(&s->lock);
+	n->refs++;
+	pthread_mutex_unlock(&s->lock);
+}
+
 void cache_put(struct cache *c, struct node *n)
 {
 	struct shard *s;

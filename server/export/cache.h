@@ -72,6 +72,7 @@ bool cache_see(struct cache *c, const struct hostfs *h, nodeid_t id, const struc
 /* A reference to the live node, anonymous, of this inode; or NULL. */
 struct node *cache_find_inode(struct cache *c, uint64_t dev, uint64_t ino, uint64_t attachment);
 
+void cache_ref(struct cache *c, struct node *n); /* one more, for who has one */
 void cache_put(struct cache *c, struct node *n); /* takes NULL */
 
 /* Takes the node out: nobody finds it any more; freed when the last reference is back. */

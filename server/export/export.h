@@ -72,7 +72,8 @@ bool worker_would_wait(const struct worker *w);
  * cannot be said now (a scan is running, a passing fault), try again. -EXDEV and kin never come out.
  */
 int node_get(struct worker *w, nodeid_t id, struct node **out);
-void node_put(struct worker *w, struct node *n); /* takes NULL */
+struct node *node_ref(struct worker *w, struct node *n); /* one reference more */
+void node_put(struct worker *w, struct node *n);	 /* takes NULL */
 
 nodeid_t node_nodeid(const struct node *n);
 generation_t node_generation(const struct node *n); /* of a mount's root: 0 */

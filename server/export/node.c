@@ -20,6 +20,12 @@ int node_get(struct worker *w, nodeid_t id, struct node **out)
 	return resolve(w, id, out, NULL, NULL);
 }
 
+struct node *node_ref(struct worker *w, struct node *n)
+{
+	cache_ref(w->x->cache, n);
+	return n;
+}
+
 void node_put(struct worker *w, struct node *n)
 {
 	cache_put(w->x->cache, n);

@@ -195,6 +195,8 @@ void fuse_wire_tmpfile(struct fuse_thread *t); /* ops_create.c */
 void fuse_wire_statx(struct fuse_thread *t);   /* ops_attr.c */
 void fuse_wire_getattr(struct fuse_thread *t); /* ops_attr.c */
 void fuse_wire_lookup(struct fuse_thread *t);  /* ops_lookup.c */
+void fuse_wire_open(struct fuse_thread *t);    /* ops_file.c: OPEN, OPENDIR */
+void fuse_wire_release(struct fuse_thread *t); /* ops_file.c: RELEASE, RELEASEDIR */
 void fuse_wire_read(struct fuse_thread *t);    /* ops_data.c */
 void fuse_wire_write(struct fuse_thread *t);   /* ops_data.c */
 

@@ -75,7 +75,7 @@ void xattr_drop_capability(struct fuse_thread *t, int fd);
 
 /* ops_lock.c: locks that end with a FLUSH and with a RELEASE. */
 void locks_flush(struct fuse_thread *t, uint64_t nodeid, uint64_t owner);
-void locks_release(struct fuse_thread *t, uint64_t nodeid, const struct fuse_file_info *fi);
+void locks_release(struct fuse_thread *t, uint64_t nodeid, const struct fuse_release_in *in);
 
 /* The handlers, by file; arguments as struct fuse_lowlevel_ops has them. */
 void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count);
@@ -99,9 +99,7 @@ void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
 	       const char *newname, unsigned int flags);
 
-void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
 		  struct fuse_file_info *fi);
@@ -110,11 +108,9 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 			struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
 			struct fuse_file_info *fi_out, size_t len, int flags);
 
-void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
 void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		    struct fuse_file_info *fi);
-void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
 
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,

@@ -4,7 +4,7 @@
  * ops_data.c. Opening is done as the daemon, the guest's kernel has judged; only regular files
  * are opened, whatever the guest takes an object for.
  *
- * Called by libfuse, and fuse_wire_syncfs() by the session, in the thread of the request.
+ * Called by libfuse, and fuse_wire_*() by the session, in the thread of the request.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -47,28 +47,24 @@ int open_flags(const struct fuse_thread *t, int guest)
 }
 
 /* Enters a descriptor of either kind; what is taken over goes where there is no room. */
-static int enter(struct fuse_thread *t, struct file_spec spec, uint64_t *fh)
+static int enter(struct fuse_thread *t, struct node *node, struct file_spec spec, uint64_t *fh)
 {
-	/* The table keeps a reference of its own to the node; the caller's is the handler's. */
-	int error = node_get(t->worker, spec.nodeid, &spec.node);
+	int error;
 
-	if (!error) {
-		error = file_table_add(fuse_server_files(t->server), &spec, fh);
-		if (error)
-			node_put(t->worker, spec.node);
-	}
-	if (error)
+	/* The table keeps a reference of its own to the node; the caller's is the handler's. */
+	spec.nodeid = node_nodeid(node);
+	spec.node = node_ref(t->worker, node);
+	error = file_table_add(fuse_server_files(t->server), &spec, fh);
+	if (error) {
+		node_put(t->worker, spec.node);
 		fd_close(spec.fd);
+	}
 	return error;
 }
 
 int open_enter(struct fuse_thread *t, struct node *node, int fd, int flags, uint64_t *fh)
 {
-	return enter(t,
-		     (struct file_spec){ .nodeid = node_nodeid(node),
-					 .fd = fd,
-					 .flags = flags,
-					 .kind = FILE_REGULAR },
+	return enter(t, node, (struct file_spec){ .fd = fd, .flags = flags, .kind = FILE_REGULAR },
 		     fh);
 }
 
@@ -123,66 +119,44 @@ static int do_opendir(struct fuse_thread *t, uint64_t nodeid, uint64_t *fh)
 	fd = node_open(t->worker, held.node, O_RDONLY | O_DIRECTORY);
 	if (fd < 0)
 		return fd;
-	return enter(t,
-		     (struct file_spec){ .nodeid = node_nodeid(held.node),
-					 .fd = fd,
-					 .flags = O_RDONLY,
-					 .kind = FILE_DIRECTORY },
-		     fh);
+	return enter(t, held.node,
+		     (struct file_spec){ .fd = fd, .flags = O_RDONLY, .kind = FILE_DIRECTORY }, fh);
 }
 
-/* Answers OPEN and OPENDIR; an fh that nobody learns of is released. */
-static void reply_opened(fuse_req_t req, uint64_t nodeid, int error, uint64_t fh,
-			 enum file_kind kind)
+void fuse_wire_open(struct fuse_thread *t)
 {
-	struct fuse_thread *t = fuse_thread_of(req);
-	struct fuse_open_out out = { .fh = fh,
-				     .open_flags = reply_open_flags(t, kind == FILE_DIRECTORY) };
+	const struct fuse_in_header *header = t->request.in;
+	const bool directory = header->opcode == FUSE_OPENDIR;
+	struct fuse_open_out out = { .open_flags = reply_open_flags(t, directory) };
+	struct fuse_open_in in;
+	int error;
 
-	if (error)
-		reply_result(req, error);
-	else if (fuse_reply_buf(req, (const char *)&out, sizeof(out)) != 0)
-		(void)file_release(t->worker, fuse_server_files(t->server), fh,
-				   (nodeid_t){ nodeid }, kind);
+	memcpy(&in, t->request.args, sizeof(in));
+	error = directory ? do_opendir(t, header->nodeid, &out.fh)
+			  : do_open(t, header->nodeid, (int)in.flags, &out.fh);
+	/* An fh that nobody learns of is released. */
+	if (fuse_thread_reply(t, header->unique, error, error ? NULL : &out,
+			      error ? 0 : sizeof(out)) != 0 &&
+	    !error)
+		(void)file_release(t->worker, fuse_server_files(t->server), out.fh,
+				   (nodeid_t){ header->nodeid },
+				   directory ? FILE_DIRECTORY : FILE_REGULAR);
 }
 
-void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+void fuse_wire_release(struct fuse_thread *t)
 {
-	uint64_t fh = 0;
-	int error = do_open(fuse_thread_of(req), ino, fi->flags, &fh);
+	const struct fuse_in_header *header = t->request.in;
+	const bool directory = header->opcode == FUSE_RELEASEDIR;
+	struct fuse_release_in in;
+	int error;
 
-	reply_opened(req, ino, error, fh, FILE_REGULAR);
-}
-
-void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	uint64_t fh = 0;
-	int error = do_opendir(fuse_thread_of(req), ino, &fh);
-
-	(void)fi;
-	reply_opened(req, ino, error, fh, FILE_DIRECTORY);
-}
-
-static void release(fuse_req_t req, uint64_t nodeid, const struct fuse_file_info *fi,
-		    enum file_kind kind)
-{
-	struct fuse_thread *t = fuse_thread_of(req);
-	int error = file_release(t->worker, fuse_server_files(t->server), fi->fh,
-				 (nodeid_t){ nodeid }, kind);
-
+	memcpy(&in, t->request.args, sizeof(in));
+	error = file_release(t->worker, fuse_server_files(t->server), in.fh,
+			     (nodeid_t){ header->nodeid },
+			     directory ? FILE_DIRECTORY : FILE_REGULAR);
 	if (!error)
-		locks_release(t, nodeid, fi);
-	reply_result(req, error);
-}
-
-void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	release(req, ino, fi, FILE_REGULAR);
-}
-
-void op_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	release(req, ino, fi, FILE_DIRECTORY);
+		locks_release(t, header->nodeid, &in);
+	(void)fuse_thread_reply(t, header->unique, error, NULL, 0);
 }
 
 /* ---- copies and space -------------------------------------------------------------------------------- */

@@ -173,9 +173,9 @@ void locks_flush(struct fuse_thread *t, uint64_t nodeid, uint64_t owner)
 			(struct lock_key){ .nodeid = { nodeid }, .owner = owner });
 }
 
-void locks_release(struct fuse_thread *t, uint64_t nodeid, const struct fuse_file_info *fi)
+void locks_release(struct fuse_thread *t, uint64_t nodeid, const struct fuse_release_in *in)
 {
-	if (fi->flock_release)
-		locks_flush(t, nodeid, fi->lock_owner);
-	lock_drop_fh(fuse_server_locks(t->server), (nodeid_t){ nodeid }, fi->fh);
+	if (in->release_flags & FUSE_RELEASE_FLOCK_UNLOCK)
+		locks_flush(t, nodeid, in->lock_owner);
+	lock_drop_fh(fuse_server_locks(t->server), (nodeid_t){ nodeid }, in->fh);
 }

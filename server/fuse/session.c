@@ -280,6 +280,14 @@ static void dispatch(struct fuse_thread *t)
 	case FUSE_GETATTR:
 		fuse_wire_getattr(t);
 		break;
+	case FUSE_OPEN:
+	case FUSE_OPENDIR:
+		fuse_wire_open(t);
+		break;
+	case FUSE_RELEASE:
+	case FUSE_RELEASEDIR:
+		fuse_wire_release(t);
+		break;
 	case FUSE_READ:
 		fuse_wire_read(t);
 		break;

@@ -11,7 +11,7 @@ JOBS ?= $(shell nproc)
 
 # ---- what Debian 12 has to have (make deps, make deps-test) ------------------------------------------
 
-PACKAGES = gcc libc6-dev pkg-config libfuse3-dev libssl-dev libsqlite3-dev libseccomp-dev libcap-ng-dev fuse3
+PACKAGES = gcc libc6-dev pkg-config libfuse3-dev libssl-dev libsqlite3-dev libseccomp-dev libcap-ng-dev libkeyutils-dev fuse3
 PACKAGES_FUZZ = $(PACKAGES) clang libclang-rt-14-dev
 PACKAGES_TEST = $(PACKAGES) libcmocka-dev uidmap e2fsprogs xfsprogs btrfs-progs sqlite3 util-linux mount acl attr \
 	clang-format clang-tidy cppcheck shellcheck qemu-system-x86 busybox-static kmod git make xz-utils
@@ -20,7 +20,7 @@ PACKAGES_BENCH = $(PACKAGES) util-linux mount qemu-system-common
 
 # ---- flags -------------------------------------------------------------------------------------------
 
-LIBS = fuse3 libcrypto sqlite3 libseccomp libcap-ng
+LIBS = fuse3 libcrypto sqlite3 libseccomp libcap-ng libkeyutils
 # Asked once, and only when something is compiled: `make deps` must work before pkg-config is there.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(LIBS)))$(PKG_CFLAGS)
 PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $(LIBS)))$(PKG_LIBS)

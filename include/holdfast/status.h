@@ -60,6 +60,12 @@
  *       drained       number  records that this daemon took from the ring into the map
  *       undrained_bytes number what waits in the ring
  *       error         string  what the map met last; "" if all is well
+ *     key             object
+ *       source        string  "state directory", "--key-file", "--key-fd", "--key-credential", "--key-keyring"
+ *       helper        number  pid of the key helper; 0: none
+ *       sealing_key   number  id of the key that seals
+ *       resealing     boolean rows are being sealed anew after a rotation
+ *       resealed      number  rows looked at for that, by all daemons
  *     scan            object
  *       running       boolean
  *       objects       number  seen by the running scan

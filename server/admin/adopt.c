@@ -32,7 +32,7 @@ int command_adopt(const struct config *c)
 	(void)printf("%s now belongs to %s as it is; handles of what is not in it are stale\n",
 		     s->statepath, s->sharepath);
 	/* A ring left behind by an earlier daemon: the next one is to know. */
-	if (keyring_load(s->statedir, STATE_KEY_FILE, &k) == 0) {
+	if (keysource_load(&s->key, s->statedir, &k) == 0) {
 		err = tool_ring(s, k, &r);
 		if (!err)
 			(void)ring_shared_add(r, RING_ADOPTED, 1);

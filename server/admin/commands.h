@@ -14,6 +14,8 @@ int command_status(const struct config *c);	 /* status_command.c */
 int command_inspect(const struct config *c);	 /* inspect.c */
 int command_rebuild(const struct config *c);	 /* rebuild.c */
 int command_revoke(const struct config *c);	 /* revoke.c */
+int command_rotate_key(const struct config *c);	 /* rotate_key.c */
+int command_make_key(const struct config *c);	 /* rotate_key.c */
 int command_adopt(const struct config *c);	 /* adopt.c */
 int command_verify(const struct config *c);	 /* verify.c */
 

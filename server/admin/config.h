@@ -43,6 +43,8 @@ enum command {
 	COMMAND_INSPECT,
 	COMMAND_REBUILD,
 	COMMAND_REVOKE,
+	COMMAND_ROTATE_KEY,
+	COMMAND_MAKE_KEY,
 	COMMAND_ADOPT,
 	COMMAND_VERIFY,
 	COMMAND_HELP,
@@ -61,6 +63,10 @@ struct config {
 	const char *socket_path;
 	uint64_t fd; /* CONFIG_FD_NONE */
 	const char *statedir;
+	const char *key_file, *key_credential, *key_keyring; /* one of these at most */
+	const char *key_fd;				     /* a number, as text */
+	const char *key_output;				     /* rotate-key: to another file */
+	bool key_helper;
 
 	/* serving */
 	int cache;   /* enum cache_policy */

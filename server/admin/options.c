@@ -53,8 +53,8 @@ struct option_def {
 #define SERVE ON(COMMAND_SERVE)
 #define STATEFUL                                                                                   \
 	(SERVE | ON(COMMAND_STATUS) | ON(COMMAND_INSPECT) | ON(COMMAND_REBUILD) |                  \
-	 ON(COMMAND_REVOKE) | ON(COMMAND_ADOPT) | ON(COMMAND_VERIFY))
-#define EVERY (STATEFUL | ON(COMMAND_HANDLE_GET) | ON(COMMAND_HANDLE_OPEN))
+	 ON(COMMAND_REVOKE) | ON(COMMAND_ADOPT) | ON(COMMAND_VERIFY) | ON(COMMAND_ROTATE_KEY))
+#define EVERY (STATEFUL | ON(COMMAND_HANDLE_GET) | ON(COMMAND_HANDLE_OPEN) | ON(COMMAND_MAKE_KEY))
 
 static const struct choice cache_choices[] = {
 	{ "auto", CACHE_AUTO },
@@ -141,6 +141,12 @@ static const struct option_def option_defs[] = {
 	FLAG("persist", persist, SERVE),
 	NUMBER("poll-us", poll_us, 0, CONFIG_POLL_US_MAX, SERVE),
 	TEXT("state-dir", statedir, STATEFUL),
+	TEXT("key-file", key_file, STATEFUL),
+	TEXT("key-fd", key_fd, STATEFUL),
+	TEXT("key-credential", key_credential, STATEFUL),
+	TEXT("key-keyring", key_keyring, STATEFUL),
+	FLAG("key-helper", key_helper, SERVE),
+	TEXT("output", key_output, ON(COMMAND_ROTATE_KEY)),
 	{ .name = "sandbox",
 	  .offset = AT(sandbox),
 	  .kind = OPTION_CHOICE,
@@ -236,6 +242,8 @@ static const struct command_def {
 	[COMMAND_INSPECT] = { "inspect", NULL, "inspect", 1, "HANDLE", true, false },
 	[COMMAND_REBUILD] = { "rebuild", NULL, "rebuild", 0, "", true, false },
 	[COMMAND_REVOKE] = { "revoke", NULL, "revoke", 0, "", true, true },
+	[COMMAND_ROTATE_KEY] = { "rotate-key", NULL, "rotate-key", 0, "", true, true },
+	[COMMAND_MAKE_KEY] = { "make-key", NULL, "make-key", 1, "FILE", false, false },
 	[COMMAND_ADOPT] = { "adopt", NULL, "adopt", 0, "", true, false },
 	[COMMAND_VERIFY] = { "verify", NULL, "verify", 0, "", true, true },
 	[COMMAND_HELP] = { "help", NULL, "help", 0, "", false, false },
@@ -477,7 +485,7 @@ static int check_whole(struct options_parser *p)
 	if (def->share && !c->share && !(def->statedir && c->statedir))
 		return options_fail(p, "%s: --shared-dir=PATH%s is missing; see holdfast --help",
 				    def->shown, def->statedir ? " (or --state-dir=PATH)" : "");
-	return c->command == COMMAND_SERVE ? options_check_serve(p, c) : 0;
+	return c->command == COMMAND_SERVE ? options_check_serve(p, c) : options_check_key(p, c);
 }
 
 static int parse_argument(struct options_parser *p, int argc, char *const *argv, int *i,

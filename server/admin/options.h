@@ -39,6 +39,9 @@ __attribute__((format(printf, 2, 3))) int options_fail(struct options_parser *p,
 /* What COMMAND_SERVE needs and what does not go together; defaults that depend on others. (options_check.c) */
 int options_check_serve(struct options_parser *p, struct config *c);
 
+/* Where the key comes from, for every command that needs it. (options_check.c) */
+int options_check_key(struct options_parser *p, const struct config *c);
+
 /* virtiofsd's `-o` list. 0 or -EINVAL with the message set. (options_old.c) */
 int options_old_apply(struct options_parser *p, const char *list);
 

@@ -62,12 +62,50 @@ static int check_device(struct options_parser *p, struct config *c)
 	return 0;
 }
 
+int options_check_key(struct options_parser *p, const struct config *c)
+{
+	const char *fd = c->key_fd ? c->key_fd : "3";
+	const char *credential = c->key_credential ? c->key_credential : "";
+
+	if (!!c->key_file + !!c->key_fd + !!c->key_credential + !!c->key_keyring > 1)
+		return options_fail(p, "only one of --key-file, --key-fd, --key-credential and "
+				       "--key-keyring can hold the key");
+	if (strlen(fd) > 6 || fd[strspn(fd, "0123456789")])
+		return options_fail(p, "--key-fd=%s: allowed is the number of an open descriptor",
+				    fd);
+	if (strchr(credential, '/') || credential[0] == '.')
+		return options_fail(p,
+				    "--key-credential=%s: the name of a credential has no slash "
+				    "and does not begin with a dot",
+				    credential);
+	return 0;
+}
+
+/* What the key is for: handles that persist. */
+static int check_key(struct options_parser *p, const struct config *c)
+{
+	bool elsewhere = c->key_file || c->key_fd || c->key_credential || c->key_keyring;
+
+	if (elsewhere && c->new_key)
+		return options_fail(p, "--new-key: makes a key in the state directory; for a key "
+				       "elsewhere say holdfast make-key FILE, and give a new "
+				       "--state-dir");
+	if (c->handles == HANDLES_NEVER && (elsewhere || c->key_helper))
+		return options_fail(p,
+				    "--%s: needs handles that persist, and "
+				    "--inode-file-handles=never is given",
+				    elsewhere ? "key-..." : "key-helper");
+	return options_check_key(p, c);
+}
+
 int options_check_serve(struct options_parser *p, struct config *c)
 {
 	int err = check_way(p, c);
 
 	if (!err)
 		err = check_device(p, c);
+	if (!err)
+		err = check_key(p, c);
 	if (err)
 		return err;
 	if (c->handles == HANDLES_NEVER && (c->strict || c->new_key))
@@ -100,6 +138,8 @@ void options_help(FILE *to)
 		"  --log-level=error|warn|info|debug|off      --syslog\n"
 		"  --new-key                    the key is lost: start over\n"
 		"  --seccomp=kill|log|trap|none --modcaps=+CAP:-CAP\n"
+		"  --key-file=PATH|--key-fd=N|--key-credential=NAME|--key-keyring=DESCRIPTION\n"
+		"  --key-helper                 the sealing key lives in a process of its own\n"
 		"For a socket, as virtiofsd has them:\n"
 		"  --socket-group=NAME  --tag=TAG  --persist (wait for the next)  --poll-us=N\n"
 		"  --sandbox=namespace|chroot|none  --uid-map=:ID:HOST:N:  --gid-map=...\n"
@@ -112,6 +152,8 @@ void options_help(FILE *to)
 		"  inspect HANDLE                       what a FUSE or sealed handle names\n"
 		"  rebuild                              fill the map by a scan of the share\n"
 		"  revoke [--yes]                       make every handle given out stale\n"
+		"  rotate-key [--output=FILE]           seal with a new key; handles stay\n"
+		"  make-key FILE                        a key for --key-file and its kin\n"
 		"  adopt                                the share has another root: take it\n"
 		"  verify                               check key and map\n"
 		"\n"

@@ -2,7 +2,7 @@
 /*
  * revoke.c - `holdfast revoke`: every handle given out so far, but the root's, is stale from now on.
  *
- * The key file is replaced first, then running daemons are told by the number that they share: a crash in
+ * The key file is replaced first (of a key that lies elsewhere, the root generation beside the map), then running daemons are told by the number that they share: a crash in
  * between leaves daemons with the old keys until they start again, never a revoke that is undone. Under the
  * start lock, so that no daemon comes up with the old key in the meantime. Main thread.
  */
@@ -14,6 +14,7 @@
 #include "admin/commands.h"
 #include "admin/tool.h"
 #include "base/log.h"
+#include "export/generation.h"
 #include "holdfast/exit.h"
 
 static bool is_sure(const struct config *c, const struct state *s)
@@ -41,9 +42,23 @@ static int raise_key(const struct state *s, const struct keyring *old, struct ke
 
 	if (!err)
 		err = keyring_raise(*out);
-	if (!err)
-		err = keyring_store(*out, s->statedir, STATE_KEY_FILE, false);
-	return err;
+	if (err)
+		return err;
+	if (s->key.kind == KEYSOURCE_STATE)
+		return keysource_store(&s->key, s->statedir, *out);
+	/* A key elsewhere is not ours to write, but its generation counts only where no file here says more. */
+	return generation_store(s->statedir, *out);
+}
+
+/* What has to be kept from now on, so that no backup undoes the revoke. */
+static void say_what_to_keep(const struct state *s)
+{
+	if (s->key.kind == KEYSOURCE_STATE)
+		(void)printf("back the key up: %s/%s\n", s->statepath, STATE_KEY_FILE);
+	else
+		(void)printf("%s stays as it is; back up %s/%s with it, which holds the root "
+			     "generation\n",
+			     s->key.shown, s->statepath, GENERATION_FILE);
 }
 
 /* Tells the daemons that run. 0, also when there are none, or -errno. */
@@ -70,7 +85,8 @@ static int revoke_all(struct state *s)
 		return exit_code;
 	err = raise_key(s, old, &raised);
 	if (err) {
-		log_error("revoke: cannot write %s/%s: %s", s->statepath, STATE_KEY_FILE,
+		log_error("revoke: cannot write %s/%s: %s", s->statepath,
+			  s->key.kind == KEYSOURCE_STATE ? STATE_KEY_FILE : GENERATION_FILE,
 			  strerror(-err));
 		exit_code = HOLDFAST_EXIT_STATE;
 		goto out;
@@ -85,6 +101,7 @@ static int revoke_all(struct state *s)
 	}
 	(void)printf("root generation of %s is now %u; every handle given out before is stale\n",
 		     s->record.path, keyring_root_generation(raised));
+	say_what_to_keep(s);
 out:
 	keyring_free(raised);
 	keyring_free(old);

@@ -20,6 +20,7 @@
 #include "export/export.h"
 #include "fuse/idmap.h"
 #include "fuse/reply.h"
+#include "export/helper.h"
 #include "fuse/xattrmap.h"
 #include "holdfast/exit.h"
 
@@ -86,6 +87,9 @@ static int open_export(struct serving *v)
 		.statedir = v->state->statedir,
 		.statepath = v->state->statepath,
 		.rundir = v->state->rundir,
+		.key = &v->state->key,
+		.helper = v->helper,
+		.key_is_new = v->key_is_new,
 		.handles = (enum handles_mode)c->handles,
 		.moved_out_allow = c->moved_out_allow,
 		.strict = c->strict,
@@ -100,7 +104,8 @@ static int open_export(struct serving *v)
 		log_error("state: cannot lock %s: %s", v->state->statepath, strerror(-err));
 		return HOLDFAST_EXIT_STATE;
 	}
-	err = c->new_key ? new_key_prepare(v->state) : 0;
+	/* With a helper this was done before it read the key. */
+	err = c->new_key && !v->helper ? new_key_prepare(v->state) : 0;
 	if (err)
 		exit_code = err;
 	else
@@ -192,6 +197,7 @@ void serve_start_status(struct serving *v)
 /* Everything that was begun, backwards. */
 static void take_down(struct serving *v)
 {
+	serve_end_helper_watch(v);
 	serve_end_signals(v);
 	status_server_stop(v->status);
 	if (v->dev)
@@ -201,6 +207,7 @@ static void take_down(struct serving *v)
 	serve_close_device(v);
 	fuse_server_free(v->fuse);
 	export_close(v->export);
+	helper_free(v->helper);
 	sandbox_free(v->sandbox);
 	state_free(v->state);
 	free(v->mountpath);
@@ -217,12 +224,12 @@ static int prepare_device(struct serving *v, bool *leave)
 	return exit_code ? exit_code : serve_enter_sandbox(v, leave);
 }
 
-/* What a mount has before there is an export. */
+/* What a mount has before there is a key. */
 static int prepare_mount(struct serving *v)
 {
 	int exit_code = serve_check_mount(v);
 
-	return exit_code ? exit_code : serve_shut_in_mount(v);
+	return exit_code ? exit_code : serve_start_keeper(v);
 }
 
 int serve(const struct config *c)
@@ -245,6 +252,10 @@ int serve(const struct config *c)
 		exit_code = open_state(&v);
 	if (!exit_code && c->mount)
 		exit_code = prepare_mount(&v);
+	if (!exit_code)
+		exit_code = serve_open_key(&v);
+	if (!exit_code && c->mount)
+		exit_code = serve_shut_in_mount(&v);
 	if (!exit_code && !c->mount)
 		exit_code = prepare_device(&v, &leave);
 	if (!exit_code && !leave)
@@ -256,7 +267,11 @@ int serve(const struct config *c)
 	if (!exit_code && !leave)
 		exit_code = c->mount ? serve_mount_share(&v) : serve_open_device(&v);
 	if (!exit_code && !leave)
+		exit_code = serve_watch_helper(&v);
+	if (!exit_code && !leave)
 		exit_code = c->mount ? serve_run_mount(&v) : serve_run_device(&v);
+	if (!exit_code && atomic_load(&v.helper_lost))
+		exit_code = HOLDFAST_EXIT_KEY;
 	take_down(&v);
 	return exit_code;
 }

@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "export/helper.h"
 #include "holdfast/exit.h"
 
 #define POLL_US_DEFAULT 50
@@ -38,6 +39,8 @@ static int wait_outside(struct serving *v)
 {
 	status_server_abandon(v->status);
 	v->status = NULL;
+	helper_abandon(v->helper);
+	v->helper = NULL;
 	state_free(v->state);
 	v->state = NULL;
 	v->socket.fd = fd_close(v->socket.fd);

@@ -53,7 +53,7 @@ static bool others_allowed(void)
 	return found;
 }
 
-int serve_shut_in_mount(struct serving *v)
+int serve_start_keeper(struct serving *v)
 {
 	bool others = others_allowed();
 
@@ -70,6 +70,11 @@ int serve_shut_in_mount(struct serving *v)
 	if (fusekeeper_start(&v->dev_config, &v->keeper))
 		return HOLDFAST_EXIT_MOUNT;
 	v->dev_config.keeper = v->keeper;
+	return 0;
+}
+
+int serve_shut_in_mount(struct serving *v)
+{
 	if (sandbox_enter(&v->sandbox_config, &v->sandbox) < 0)
 		return HOLDFAST_EXIT_SANDBOX;
 	serve_note_sandbox(v);

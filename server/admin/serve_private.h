@@ -31,6 +31,11 @@ struct serving {
 	struct xattrmap *xattrmap;
 	struct idmap *uidmap, *gidmap;
 	struct state *state;
+	struct helper *helper; /* --key-helper */
+	pthread_t helper_watch;
+	bool helper_watched;
+	bool key_is_new; /* made for this run */
+	atomic_bool helper_lost;
 	struct export *export;
 	struct fuse_server *fuse;
 	struct status_server *status;
@@ -73,10 +78,20 @@ void serve_note_sandbox(struct serving *v);
 /* The last thing before the first byte of a guest: system calls are limited. */
 int serve_limit_calls(const struct serving *v);
 
+/* --- serve_key.c ------------------------------------------------------------------------------ */
+
+/* Where the key comes from; with --key-helper the process that has it, forked now. */
+int serve_open_key(struct serving *v);
+/* The thread that ends the daemon when the helper ends, and its end. */
+int serve_watch_helper(struct serving *v);
+void serve_end_helper_watch(struct serving *v);
+
 /* --- serve_mount.c ---------------------------------------------------------------------------- */
 
 int serve_check_mount(struct serving *v);
-/* Who mounts is set apart; from then on this process has the rights of serving and no others. */
+/* Who mounts is set apart, before there is a key in memory. */
+int serve_start_keeper(struct serving *v);
+/* From here on this process has the rights of serving and no others. */
 int serve_shut_in_mount(struct serving *v);
 int serve_mount_share(struct serving *v);
 int serve_run_mount(struct serving *v);

@@ -25,11 +25,18 @@
 
 void serve_close_inherited(const struct config *c)
 {
-	unsigned kept = c->fd == CONFIG_FD_NONE ? STDERR_FILENO : (unsigned)c->fd;
+	unsigned socket = c->fd == CONFIG_FD_NONE ? STDERR_FILENO : (unsigned)c->fd;
+	unsigned key = c->key_fd ? (unsigned)atoi(c->key_fd) : STDERR_FILENO;
+	unsigned kept[2] = { socket < key ? socket : key, socket < key ? key : socket };
+	unsigned next = STDERR_FILENO + 1;
 
-	if (kept > STDERR_FILENO + 1)
-		(void)close_range(STDERR_FILENO + 1, kept - 1, 0);
-	(void)close_range(kept > STDERR_FILENO ? kept + 1 : STDERR_FILENO + 1, UINT_MAX, 0);
+	for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
+		if (kept[i] > next)
+			(void)close_range(next, kept[i] - 1, 0);
+		if (kept[i] >= next)
+			next = kept[i] + 1;
+	}
+	(void)close_range(next, UINT_MAX, 0);
 }
 
 void serve_divide(uint64_t nofile, uint64_t max_nodes, struct serve_limits *out)
@@ -135,7 +142,7 @@ static void see_to_the_end(struct serving *v)
 			continue;
 		log_warn("a request does not end; leaving all the same");
 		sandbox_leave(v->sandbox);
-		_exit(HOLDFAST_EXIT_OK);
+		_exit(atomic_load(&v->helper_lost) ? HOLDFAST_EXIT_KEY : HOLDFAST_EXIT_OK);
 	}
 }
 

@@ -408,6 +408,7 @@ void state_free(struct state *s)
 	fd_close(s->statedir);
 	fd_close(s->rundir);
 	fd_close(s->lock);
+	keysource_close(&s->key);
 	free(s->sharepath);
 	free(s->statepath);
 	free(s->runpath);

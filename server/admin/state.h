@@ -17,6 +17,7 @@
 #include <stdbool.h>
 
 #include "admin/state_file.h"
+#include "export/keysource.h"
 
 #define STATE_KEY_FILE "key"
 #define STATE_RING_FILE "ring"
@@ -33,6 +34,7 @@ struct state {
 	bool created; /* by this call */
 	bool adopted; /* the record had another root (STATE_ADOPT) */
 	struct state_record record;
+	struct keysource key; /* by tool_key_source() */
 };
 
 enum state_mode {

@@ -108,6 +108,11 @@ static void write_json(FILE *to, const struct status_source *source, const struc
 		      ", \"drained\": %" PRIu64 ", \"undrained_bytes\": %" PRIu64,
 		      truth(x->complete), x->clashes, x->drained, x->undrained_bytes);
 	member(to, ", \"error\": ", s->map_error);
+	member(to, "}, \"key\": {\"source\": ", x->key_source);
+	(void)fprintf(to,
+		      ", \"helper\": %d, \"sealing_key\": %u, \"resealing\": %s"
+		      ", \"resealed\": %" PRIu64,
+		      x->key_helper, x->sealing_key, truth(x->resealing), x->resealed);
 	(void)fprintf(to,
 		      "}, \"scan\": {\"running\": %s, \"objects\": %" PRIu64
 		      ", \"completed\": %" PRIu64 "}",
@@ -143,6 +148,18 @@ static void write_text_device(FILE *to, const struct status_source *source)
 		      " kicks, %" PRIu64 " notifications\n",
 		      v.connected ? "connected" : "no front-end", v.connections, v.refused,
 		      v.queues, v.requests, v.kicks, v.notifications);
+}
+
+static void write_text_key(FILE *to, const struct export_stats *x)
+{
+	if (!x->persistent)
+		return;
+	(void)fprintf(to, "  key:     from %s, sealing key %u", x->key_source, x->sealing_key);
+	if (x->key_helper)
+		(void)fprintf(to, ", in the helper %d", x->key_helper);
+	if (x->resealing)
+		(void)fprintf(to, "; %" PRIu64 " objects sealed anew so far", x->resealed);
+	(void)fputc('\n', to);
 }
 
 static void write_text(FILE *to, const struct status_source *source, const struct snapshot *s)
@@ -186,6 +203,7 @@ static void write_text(FILE *to, const struct status_source *source, const struc
 		      " bytes waiting, %" PRIu64 " clashes%s%s\n",
 		      x->complete ? "complete" : "to be rebuilt", x->drained, x->undrained_bytes,
 		      x->clashes, s->map_error[0] ? "; last error: " : "", s->map_error);
+	write_text_key(to, x);
 	if (x->scanning)
 		(void)fprintf(to, "  scan:    running, %" PRIu64 " objects so far\n", x->scanned);
 	(void)fprintf(to,

@@ -54,11 +54,11 @@ static void read_map(const struct state *s, const struct keyring *k, struct file
 	f->map = tool_map_error(err, &ignored);
 }
 
-static void read_files(const struct state *s, struct files *f)
+static void read_files(struct state *s, struct files *f)
 {
 	struct keyring *k = NULL;
 	int ignored;
-	int err = keyring_load(s->statedir, STATE_KEY_FILE, &k);
+	int err = keysource_load(&s->key, s->statedir, &k);
 
 	memset(f, 0, sizeof(*f));
 	f->key = tool_key_error(err, &ignored);

@@ -26,7 +26,34 @@ int tool_state(const struct config *c, enum state_mode mode, struct state **out)
 					       .mode = mode };
 	int exit_code = HOLDFAST_EXIT_FAILURE;
 
-	return state_find(&request, out, &exit_code) ? exit_code : 0;
+	if (state_find(&request, out, &exit_code))
+		return exit_code;
+	exit_code = tool_key_source(c, *out);
+	if (exit_code) {
+		state_free(*out);
+		*out = NULL;
+	}
+	return exit_code;
+}
+
+int tool_key_source(const struct config *c, struct state *s)
+{
+	const struct {
+		const char *value;
+		enum keysource_kind kind;
+	} given[] = {
+		{ c->key_file, KEYSOURCE_FILE },
+		{ c->key_fd, KEYSOURCE_FD },
+		{ c->key_credential, KEYSOURCE_CREDENTIAL },
+		{ c->key_keyring, KEYSOURCE_KEYRING },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(given); i++)
+		if (given[i].value)
+			return keysource_open(&s->key, given[i].kind, given[i].value)
+				       ? HOLDFAST_EXIT_KEY
+				       : 0;
+	return 0;
 }
 
 const char *tool_key_error(int err, int *exit_code)
@@ -75,14 +102,16 @@ const char *tool_map_error(int err, int *exit_code)
 	}
 }
 
-int tool_key(const struct state *s, struct keyring **out)
+int tool_key(struct state *s, struct keyring **out)
 {
-	int err = keyring_load(s->statedir, STATE_KEY_FILE, out);
+	int err = keysource_load(&s->key, s->statedir, out);
 	int exit_code;
 	const char *what = tool_key_error(err, &exit_code);
 
 	if (!err)
 		return 0;
+	if (s->key.kind != KEYSOURCE_STATE)
+		return keysource_failed(&s->key, s->statepath, err);
 	log_error("key: %s/%s is %s (%s)", s->statepath, STATE_KEY_FILE, what, strerror(-err));
 	return exit_code;
 }
@@ -117,6 +146,7 @@ int tool_export(struct state *s, struct export **out)
 		.statedir = s->statedir,
 		.statepath = s->statepath,
 		.rundir = s->rundir,
+		.key = &s->key,
 		.handles = HANDLES_PREFER,
 		.max_nodes = TOOL_MAX_NODES,
 		.max_fds = TOOL_MAX_FDS,

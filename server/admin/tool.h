@@ -13,8 +13,12 @@
 #include "export/export.h"
 #include "export/map.h"
 
+/* With the source of the key. */
 int tool_state(const struct config *c, enum state_mode mode, struct state **out);
-int tool_key(const struct state *s, struct keyring **out);
+
+/* Where the key comes from, as the options say: opens s->key. Logs if it cannot. */
+int tool_key_source(const struct config *c, struct state *s);
+int tool_key(struct state *s, struct keyring **out);
 
 /* What a failed keyring_load or map_open means: a word or two, and the exit code. */
 const char *tool_key_error(int err, int *exit_code);

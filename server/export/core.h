@@ -3,7 +3,7 @@
  * core.h - private to export/: what an export and a worker consist of.
  *
  * Order of locks, outermost first: epoch_lock, scan.lock, then those inside of the modules (cache, ring,
- * map_reader), none of which calls back.
+ * map_reader), none of which calls back, but for an envelope that meets an unknown key: renew_lock is innermost.
  */
 #ifndef HOLDFAST_EXPORT_CORE_H
 #define HOLDFAST_EXPORT_CORE_H
@@ -16,12 +16,13 @@
 #include "export/envelope.h"
 #include "export/export.h"
 #include "export/hostfs.h"
+#include "export/helper.h"
 #include "export/keyring.h"
+#include "export/keysource.h"
 #include "export/map.h"
 #include "export/nodeid.h"
 #include "export/ring.h"
 
-#define KEY_FILE "key"
 #define RING_FILE "ring"
 #define DAEMONS_LOCK_FILE "daemons.lock"
 #define SCAN_LOCK_FILE "scan.lock"
@@ -96,7 +97,10 @@ struct export
 	atomic_uint_fast64_t *recent; /* nodeids; RECENTS of them */
 	struct node *root_node;
 	struct looked root_look;
-	struct ring *ring; /* NULL where nothing persists */
+	struct ring *ring;	    /* NULL where nothing persists */
+	struct keysource own_key;   /* where the configuration names none */
+	pthread_mutex_t renew_lock; /* one takes a rotation over; guards what follows; innermost */
+	uint64_t renew_tried;	    /* an RING_ACTIVE_KEY that reading the key has not led to */
 	bool persistent;
 	bool can_open_dir; /* directories by handle */
 	uint8_t run_id

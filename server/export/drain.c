@@ -11,6 +11,9 @@
  * stops. Who has none looks whether it is free, often while something waits to be drained, once a
  * second while nothing does.
  *
+ * Between batches it sees to the map: rows under a new sealing key, and rows of older root generations
+ * thrown out, a step at a time (map_reseal.c).
+ *
  * `lock` guards stop, deadline, the readers' table and the stats; it is never held while SQLite works,
  * but for giving back snapshots.
  */
@@ -49,6 +52,8 @@ struct desk {
 	bool office;	  /* fd is locked */
 	struct record *records;
 	uint16_t *order;
+	uint8_t sealed_by; /* everything is sealed by this key; 0: not known yet */
+	bool swept;	   /* nothing is left of older root generations */
 };
 
 /* What one batch came to. */
@@ -58,6 +63,7 @@ struct tally {
 
 struct drain {
 	struct desk desk; /* the thread's alone while it runs */
+	struct map *map;
 	bool strict;
 	uint64_t relaxed_ns;
 	int complained; /* the error that was logged last; 0: none since all was well */
@@ -67,6 +73,7 @@ struct drain {
 	pthread_cond_t wake;
 	bool stop;
 	uint64_t deadline_ns; /* for what is left when stopping */
+	uint64_t upkeep_ns;   /* not before, after a failure; the thread's alone */
 	struct map_reader *readers[DRAIN_READERS_MAX];
 	struct drain_stats stats;
 };
@@ -203,6 +210,33 @@ static int desk_batch(struct desk *k, struct tally *t)
 	return 1;
 }
 
+/*
+ * One step of what is not urgent. With the office. 1: there is more; 0: nothing left to do; or -errno. *rows: objects
+ * that were sealed anew.
+ */
+static int desk_upkeep(struct desk *k, struct map *m, uint64_t *rows)
+{
+	uint8_t key = map_active_key(m);
+	int ret;
+
+	*rows = 0;
+	if (k->sealed_by != key) {
+		ret = map_sealed_by_active(m);
+		if (ret == 0) {
+			ret = map_reseal(k->writer, rows);
+			ret = ret == 0 ? map_sealed_by_active(m) : ret < 0 ? ret : 0;
+		}
+		if (ret > 0)
+			k->sealed_by = key;
+		return ret < 0 ? ret : 1;
+	}
+	if (k->swept)
+		return 0;
+	ret = map_sweep(k->writer);
+	k->swept = ret == 0;
+	return ret;
+}
+
 static bool desk_has_work(const struct desk *k)
 {
 	return ring_tail(k->ring) != ring_drained(k->ring);
@@ -303,6 +337,31 @@ static int drain_step(struct drain *d)
 	return result;
 }
 
+/* Is there more to see to? A failure is tried again when the next second is over. */
+static bool drain_upkeep(struct drain *d)
+{
+	uint64_t rows = 0;
+	bool sealing = d->desk.sealed_by && d->desk.sealed_by != map_active_key(d->map);
+	int ret;
+
+	if (clock_ns() < d->upkeep_ns)
+		return false;
+	ret = desk_upkeep(&d->desk, d->map, &rows);
+	if (sealing && d->desk.sealed_by == map_active_key(d->map))
+		log_info("map %s: everything is sealed with key %u", d->desk.name,
+			 d->desk.sealed_by);
+	if (rows)
+		(void)ring_shared_add(d->desk.ring, RING_RESEALED, rows);
+	if (ret < 0) {
+		log_limited(LOG_LEVEL_WARN, "map %s: cannot be sealed anew or swept: %s",
+			    d->desk.name, strerror(-ret));
+		d->upkeep_ns = clock_ns() + IDLE_MS * NS_PER_MS;
+	} else if (ret > 0) {
+		(void)map_checkpoint(d->desk.writer); /* what fails is in the WAL all the same */
+	}
+	return ret > 0;
+}
+
 static unsigned backoff_next(unsigned ms)
 {
 	return ms * 2 < BACKOFF_MAX_MS ? ms * 2 : BACKOFF_MAX_MS;
@@ -314,7 +373,11 @@ static void drain_serve(struct drain *d)
 	unsigned backoff = BACKOFF_MIN_MS;
 
 	while (!drain_stopping(d)) {
+		bool more;
+
 		drain_relax(d);
+		/* Whoever has the office: a rotation is to be known here before rows are met. */
+		(void)map_active_key(d->map);
 		if (!desk_take_office(k)) {
 			if (desk_has_work(k))
 				drain_pause(d, OFFICE_POLL_MS);
@@ -322,9 +385,11 @@ static void drain_serve(struct drain *d)
 				ring_wait_work(k->ring, IDLE_MS);
 			continue;
 		}
+		more = drain_upkeep(d);
 		if (!desk_has_work(k)) {
 			drain_account(d, 0, NULL);
-			ring_wait_work(k->ring, IDLE_MS);
+			if (!more)
+				ring_wait_work(k->ring, IDLE_MS);
 		}
 		if (!d->strict && ring_tail(k->ring) - ring_drained(k->ring) < LINGER_BYTES &&
 		    desk_has_work(k))
@@ -344,11 +409,14 @@ static void drain_rest(struct drain *d)
 	struct desk *k = &d->desk;
 	uint64_t target = ring_tail(k->ring);
 	unsigned backoff = BACKOFF_MIN_MS;
+	int result = 0;
 
-	while (ring_drained(k->ring) < target && clock_ns() < d->deadline_ns) {
+	/* Without the helper that has the keys nothing can be done any more: it waits for the next daemon. */
+	while (ring_drained(k->ring) < target && clock_ns() < d->deadline_ns &&
+	       result != -EOWNERDEAD) {
 		if (!desk_take_office(k)) {
 			(void)ring_wait_drained(k->ring, target, BACKOFF_MIN_MS);
-		} else if (drain_step(d) < 0) {
+		} else if ((result = drain_step(d)) < 0) {
 			struct timespec ts = { .tv_nsec =
 						       (long)(backoff * NS_PER_MS % 1000000000u) };
 
@@ -431,6 +499,7 @@ int drain_start(struct map *m, struct ring *r, int statedir, struct drain **out)
 		return err;
 	}
 	d->strict = map_strict(m);
+	d->map = m;
 	err = desk_open(&d->desk, m, r, statedir);
 	if (err)
 		goto err_free;
@@ -497,6 +566,31 @@ void drain_stats(struct drain *d, struct drain_stats *out)
 	(void)pthread_mutex_lock(&d->lock);
 	*out = d->stats;
 	(void)pthread_mutex_unlock(&d->lock);
+}
+
+int drain_reseal(struct map *m, struct ring *r, int statedir, drain_progress_fn *progress,
+		 void *arg)
+{
+	struct desk k;
+	int err = desk_open(&k, m, r, statedir);
+
+	if (err)
+		return err;
+	if (!desk_take_office(&k))
+		err = -EBUSY;
+	while (!err && k.sealed_by != map_active_key(m)) {
+		uint64_t rows;
+
+		err = desk_upkeep(&k, m, &rows);
+		if (err < 0)
+			break;
+		if (r && rows)
+			(void)ring_shared_add(r, RING_RESEALED, rows);
+		(void)map_checkpoint(k.writer); /* what fails here is in the WAL all the same */
+		err = progress(arg, rows);
+	}
+	desk_close(&k);
+	return err;
 }
 
 int drain_once(struct map *m, struct ring *r, int statedir)

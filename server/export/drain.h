@@ -39,6 +39,14 @@ void drain_unregister(struct drain *d, struct map_reader *r);
 
 void drain_stats(struct drain *d, struct drain_stats *out);
 
+/*
+ * Without a thread, for `rotate-key`: seals everything anew, if the office is free (-EBUSY else). `progress` gets
+ * the objects of each step, and ends it by other than 0, which is given back. `r` may be NULL.
+ */
+typedef int drain_progress_fn(void *arg, uint64_t rows);
+int drain_reseal(struct map *m, struct ring *r, int statedir, drain_progress_fn *progress,
+		 void *arg);
+
 /* Without a thread, for tools: drains all that is there with `w`, if the office is free (-EBUSY else). */
 int drain_once(struct map *m, struct ring *r, int statedir);
 

@@ -29,6 +29,7 @@
 
 #include "base/secret.h"
 #include "base/util.h"
+#include "export/helper.h"
 #include "export/siv.h"
 #include "holdfast/handle.h"
 
@@ -56,32 +57,73 @@ static const char domains[][DOMAIN_LEN] = {
 };
 
 struct envelope {
+	const struct keyring *keyring;
+	struct helper *helper;		 /* NULL: the keys are here */
+	unsigned version;		 /* of the keyring, when `keys` were made */
 	uint8_t active;			 /* id of the key that seals */
 	struct siv *keys[UINT8_MAX + 1]; /* by id; NULL: no such key */
 	uint8_t ad[AD_LEN]; /* UUID and root generation set, the rest for each message */
 };
 
+/* --- keys --------------------------------------------------------------------------------------- */
+
+static void drop_keys(struct envelope *e)
+{
+	for (unsigned id = 0; id < ARRAY_LEN(e->keys); id++) {
+		siv_free(e->keys[id]);
+		e->keys[id] = NULL;
+	}
+}
+
+static int take_key(void *arg, uint8_t id, const uint8_t *key)
+{
+	struct envelope *e = arg;
+
+	return siv_new(CIPHER, key, KEYRING_SEALING_LEN, &e->keys[id]);
+}
+
+/* What the keyring has now; on failure there are no keys, and it is tried again. 0, -ENOMEM, -EIO. */
+static int take_keys(struct envelope *e)
+{
+	int ret;
+
+	do {
+		drop_keys(e);
+		/* Version first: what changes after that is taken the next time. */
+		e->version = keyring_version(e->keyring);
+		ret = keyring_each(e->keyring, take_key, e);
+		e->active = keyring_active(e->keyring);
+	} while (!ret && e->version != keyring_version(e->keyring));
+	if (!ret)
+		return 0;
+	drop_keys(e);
+	e->version--;
+	return ret;
+}
+
+static int follow_keyring(struct envelope *e)
+{
+	return e->version == keyring_version(e->keyring) ? 0 : take_keys(e);
+}
+
 int envelope_new(const struct keyring *k, struct envelope **out)
 {
 	struct envelope *e = calloc(1, sizeof(*e));
+	int ret;
 
 	*out = NULL;
 	if (!e)
 		return -ENOMEM;
 
-	e->active = keyring_active(k);
+	e->keyring = k;
+	e->helper = keyring_helper(k);
 	memcpy(e->ad + AD_UUID, keyring_uuid(k), HOLDFAST_UUID_LEN);
 	put_le32(e->ad + AD_GENERATION, keyring_root_generation(k));
-	for (unsigned id = 0; id < ARRAY_LEN(e->keys); id++) {
-		const uint8_t *key = keyring_sealing_key(k, (uint8_t)id);
-		int ret = key ? siv_new(CIPHER, key, KEYRING_SEALING_LEN, &e->keys[id]) : 0;
-
-		if (ret) {
-			envelope_free(e);
-			return ret;
-		}
+	ret = e->helper ? 0 : take_keys(e);
+	if (ret) {
+		envelope_free(e);
+		return ret;
 	}
-	assert(e->keys[e->active]);
 	*out = e;
 	return 0;
 }
@@ -90,10 +132,21 @@ void envelope_free(struct envelope *e)
 {
 	if (!e)
 		return;
-	for (unsigned id = 0; id < ARRAY_LEN(e->keys); id++)
-		siv_free(e->keys[id]);
+	drop_keys(e);
 	free(e);
 }
+
+void envelope_set_generation(struct envelope *e, uint32_t root_generation)
+{
+	put_le32(e->ad + AD_GENERATION, root_generation);
+}
+
+uint8_t envelope_key_id(const uint8_t *sealed, size_t len)
+{
+	return len > OFFSET_KEY_ID ? sealed[OFFSET_KEY_ID] : 0;
+}
+
+/* --- by a key of our own ------------------------------------------------------------------------ */
 
 /* Completes the associated data for one message. */
 static const uint8_t *associate(struct envelope *e, enum envelope_domain domain, uint8_t version,
@@ -108,16 +161,13 @@ static const uint8_t *associate(struct envelope *e, enum envelope_domain domain,
 	return e->ad;
 }
 
-ssize_t envelope_seal(struct envelope *e, enum envelope_domain domain, uint64_t number,
-		      const uint8_t *plain, size_t len, uint8_t *out, size_t cap)
+static ssize_t seal_here(struct envelope *e, enum envelope_domain domain, uint64_t number,
+			 const uint8_t *plain, size_t len, uint8_t *out)
 {
 	const uint8_t *ad;
 
-	if (len < 1 || len > ENVELOPE_PLAIN_MAX)
-		return -EINVAL;
-	if (cap < ENVELOPE_OVERHEAD + len)
-		return -ENOBUFS;
-
+	if (follow_keyring(e))
+		return -EIO;
 	out[0] = VERSION;
 	out[OFFSET_KEY_ID] = e->active;
 	ad = associate(e, domain, VERSION, e->active, number);
@@ -129,28 +179,92 @@ ssize_t envelope_seal(struct envelope *e, enum envelope_domain domain, uint64_t 
 	return (ssize_t)(ENVELOPE_OVERHEAD + len);
 }
 
+/* -ENOKEY: there is no such key, but there may be one after a rotation. */
+static ssize_t open_here(struct envelope *e, enum envelope_domain domain, uint64_t number,
+			 const uint8_t *sealed, size_t len, uint8_t *out)
+{
+	uint8_t id = sealed[OFFSET_KEY_ID];
+	size_t plain_len = len - ENVELOPE_OVERHEAD;
+	int ret;
+
+	if (follow_keyring(e))
+		return -EIO;
+	if (!e->keys[id])
+		return -ENOKEY;
+	ret = siv_open(e->keys[id], associate(e, domain, sealed[0], id, number), AD_LEN,
+		       sealed + OFFSET_TAG, sealed + ENVELOPE_OVERHEAD, plain_len, out);
+	return ret ? ret : (ssize_t)plain_len;
+}
+
+static int reseal_here(struct envelope *e, enum envelope_domain domain, struct envelope_item *items,
+		       size_t n)
+{
+	uint8_t plain[ENVELOPE_PLAIN_MAX];
+	ssize_t ret = 0;
+
+	for (size_t i = 0; i < n && ret != -EIO; i++) {
+		struct envelope_item *item = &items[i];
+
+		item->changed = false;
+		ret = envelope_open(e, domain, item->number, item->sealed, item->len, plain,
+				    sizeof(plain));
+		if (ret < 0 || item->sealed[OFFSET_KEY_ID] == e->active)
+			continue;
+		ret = seal_here(e, domain, item->number, plain, (size_t)ret, item->sealed);
+		item->changed = ret > 0;
+	}
+	return ret == -EIO ? -EIO : 0;
+}
+
+/* --- wherever the keys are ---------------------------------------------------------------------- */
+
+ssize_t envelope_seal(struct envelope *e, enum envelope_domain domain, uint64_t number,
+		      const uint8_t *plain, size_t len, uint8_t *out, size_t cap)
+{
+	if (len < 1 || len > ENVELOPE_PLAIN_MAX)
+		return -EINVAL;
+	if (cap < ENVELOPE_OVERHEAD + len)
+		return -ENOBUFS;
+	if (e->helper)
+		return helper_seal(e->helper, get_le32(e->ad + AD_GENERATION), domain, number,
+				   plain, len, out);
+	return seal_here(e, domain, number, plain, len, out);
+}
+
+static ssize_t open_once(struct envelope *e, enum envelope_domain domain, uint64_t number,
+			 const uint8_t *sealed, size_t len, uint8_t *out)
+{
+	if (e->helper)
+		return helper_open(e->helper, get_le32(e->ad + AD_GENERATION), domain, number,
+				   sealed, len, out);
+	return open_here(e, domain, number, sealed, len, out);
+}
+
 ssize_t envelope_open(struct envelope *e, enum envelope_domain domain, uint64_t number,
 		      const uint8_t *sealed, size_t len, uint8_t *out, size_t cap)
 {
-	size_t plain_len;
-	struct siv *key;
-	int ret = -EBADMSG;
+	ssize_t ret = -EBADMSG;
 
-	if (len <= ENVELOPE_OVERHEAD || len > ENVELOPE_OVERHEAD + ENVELOPE_PLAIN_MAX)
-		goto out;
-	plain_len = len - ENVELOPE_OVERHEAD;
-	key = e->keys[sealed[OFFSET_KEY_ID]];
-	if (sealed[0] != VERSION || !key || plain_len > cap)
-		goto out;
-
-	ret = siv_open(key, associate(e, domain, sealed[0], sealed[OFFSET_KEY_ID], number), AD_LEN,
-		       sealed + OFFSET_TAG, sealed + ENVELOPE_OVERHEAD, plain_len, out);
-	if (ret == 0)
-		return (ssize_t)plain_len;
-out:
+	if (len > ENVELOPE_OVERHEAD && len <= ENVELOPE_OVERHEAD + ENVELOPE_PLAIN_MAX &&
+	    len - ENVELOPE_OVERHEAD <= cap && sealed[0] == VERSION)
+		ret = open_once(e, domain, number, sealed, len, out);
+	if (ret == -ENOKEY) {
+		keyring_renew(e->keyring);
+		ret = open_once(e, domain, number, sealed, len, out);
+	}
+	if (ret > 0)
+		return ret;
 	/* Nobody shall go on with what an earlier message left there. */
 	secret_wipe(out, cap);
-	return ret;
+	return ret == -ENOKEY ? -EBADMSG : ret;
+}
+
+int envelope_reseal(struct envelope *e, enum envelope_domain domain, struct envelope_item *items,
+		    size_t n)
+{
+	if (e->helper)
+		return helper_reseal(e->helper, get_le32(e->ad + AD_GENERATION), domain, items, n);
+	return reseal_here(e, domain, items, n);
 }
 
 ssize_t envelope_seal_handle(struct envelope *e, const struct identity *id, uint8_t *out,

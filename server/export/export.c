@@ -17,6 +17,7 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "export/generation.h"
 #include "export/map_files.h"
 #include "holdfast/exit.h"
 
@@ -71,6 +72,56 @@ static int epoch_map(struct export *x, struct epoch *e, bool create, bool *creat
 	return map_open(&config, &e->map, created);
 }
 
+/* The key as it is now: by the helper, if there is one. */
+static int load_key(struct export *x, struct keyring **out)
+{
+	int ret;
+
+	if (!x->config.helper)
+		return keysource_load(x->config.key, x->config.statedir, out);
+	ret = helper_keyring(x->config.helper, out);
+	/* It reads the key's own generation; what lies in the state directory is ours to read. */
+	if (!ret && x->config.key->kind != KEYSOURCE_STATE)
+		ret = generation_apply(x->config.statedir, *out);
+	if (ret) {
+		keyring_free(*out);
+		*out = NULL;
+	}
+	return ret;
+}
+
+/*
+ * A keyring asks whether there was a rotation: what the daemons share says which key seals. If the key that we can read
+ * is not it, that is not tried again before the number changes.
+ */
+static void renew_keyring(void *arg, struct keyring *k)
+{
+	struct export *x = arg;
+	struct keyring *fresh = NULL;
+	uint64_t active = ring_shared_get(x->ring, RING_ACTIVE_KEY);
+	int ret;
+
+	if (active == keyring_active(k))
+		return;
+	pthread_mutex_lock(&x->renew_lock);
+	if (active == keyring_active(k) || active == x->renew_tried)
+		goto out;
+	ret = load_key(x, &fresh);
+	if (!ret && keyring_active(fresh) != keyring_active(k)) {
+		ret = keyring_take_over(k, fresh);
+		if (!ret)
+			log_info("key: sealing key %u is in use", keyring_active(k));
+	}
+	if (ret == 0)
+		x->renew_tried = active == keyring_active(k) ? 0 : active;
+	else
+		log_limited(LOG_LEVEL_ERROR, "key: cannot take the new sealing key over: %s",
+			    strerror(-ret));
+	keyring_free(fresh);
+out:
+	pthread_mutex_unlock(&x->renew_lock);
+}
+
 /*
  * `revoke` has raised the root generation: new keys, the map with its rows dropped, an empty cache. On
  * failure the old epoch stays, and its workers are unfit: they answer nothing until it works.
@@ -84,9 +135,10 @@ static int epoch_next(struct export *x, uint32_t root_generation)
 	if (x->epoch->root_generation >= root_generation)
 		goto out; /* another worker was first */
 	e = calloc(1, sizeof(*e));
-	ret = e ? keyring_load(x->config.statedir, KEY_FILE, &e->keyring) : -ENOMEM;
+	ret = e ? load_key(x, &e->keyring) : -ENOMEM;
 	if (ret < 0)
 		goto fail;
+	keyring_set_renew(e->keyring, renew_keyring, x);
 	e->root_generation = keyring_root_generation(e->keyring);
 	if (e->root_generation < root_generation) {
 		ret = -EAGAIN; /* the key in the state directory is not the one that was raised */
@@ -207,6 +259,8 @@ void worker_begin(struct worker *w, bool may_wait)
 	w->would_wait = false;
 	if (!x->ring)
 		return;
+	if (ring_shared_get(x->ring, RING_ACTIVE_KEY) != keyring_active(w->epoch->keyring))
+		keyring_renew(w->epoch->keyring);
 	generation = ring_shared_get(x->ring, RING_ROOT_GENERATION);
 	if (generation == w->epoch->root_generation && !w->unfit)
 		return;
@@ -297,6 +351,10 @@ static int key_failed(const struct export *x, int error, int *exit_code)
 {
 	const char *dir = x->config.statepath;
 
+	if (x->config.key->kind != KEYSOURCE_STATE) {
+		*exit_code = keysource_failed(x->config.key, dir, error);
+		return error;
+	}
 	*exit_code = HOLDFAST_EXIT_KEY;
 	switch (error) {
 	case -ENOENT:
@@ -330,10 +388,12 @@ static int key_failed(const struct export *x, int error, int *exit_code)
 
 static int open_key(struct export *x, struct epoch *e, bool *first_run, int *exit_code)
 {
-	int ret = keyring_load(x->config.statedir, KEY_FILE, &e->keyring);
+	int ret = load_key(x, &e->keyring);
 
-	*first_run = false;
-	if (ret == -ENOENT && !state_has(x, MAP_FILE)) {
+	/* A key from elsewhere may have served before, and its state may be lost: never a first run. */
+	*first_run = x->config.key_is_new && !ret && !state_has(x, MAP_FILE);
+	if (ret == -ENOENT && x->config.key->kind == KEYSOURCE_STATE && !x->config.helper &&
+	    !state_has(x, MAP_FILE)) {
 		ret = keyring_generate(&e->keyring);
 		if (!ret)
 			ret = keyring_store(e->keyring, x->config.statedir, KEY_FILE, true);
@@ -358,6 +418,37 @@ static int open_key(struct export *x, struct epoch *e, bool *first_run, int *exi
 }
 
 /* --- opening: ring and map ------------------------------------------------------------------------------------------ */
+
+/* Does another process have the export open? Asked before we do. */
+static bool others_serve(const struct export *x)
+{
+	CLEANUP_FD int fd =
+		openat(x->config.statedir, DAEMONS_LOCK_FILE, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+/*
+ * All daemons of an export must open what one of them seals. Who reads a file follows a rotation; who was given the key
+ * does not, and may not come with another one while others serve.
+ */
+static int settle_sealing_key(struct export *x, struct epoch *e, int *exit_code)
+{
+	uint64_t others = ring_shared_get(x->ring, RING_ACTIVE_KEY);
+
+	keyring_set_renew(e->keyring, renew_keyring, x);
+	if (others && others != keyring_active(e->keyring) && !keysource_is_file(x->config.key) &&
+	    others_serve(x)) {
+		*exit_code = HOLDFAST_EXIT_KEY;
+		log_error("key: other daemons of this export seal with key %u, and %s has key %u; "
+			  "stop them all, then start them with the new key",
+			  (unsigned)others, x->config.key->shown, keyring_active(e->keyring));
+		return -EBUSY;
+	}
+	ring_shared_set(x->ring, RING_ACTIVE_KEY, keyring_active(e->keyring));
+	return 0;
+}
 
 /* A ring that makes no sense is kept for who wants to look, and a scan makes good what it held. */
 static int open_ring(struct export *x, struct epoch *e, bool *fresh, int *exit_code)
@@ -388,7 +479,7 @@ static int open_ring(struct export *x, struct epoch *e, bool *fresh, int *exit_c
 		return -ESTALE;
 	}
 	ring_shared_set(x->ring, RING_ROOT_GENERATION, e->root_generation);
-	return 0;
+	return settle_sealing_key(x, e, exit_code);
 }
 
 static int map_failed(const struct export *x, int error, int *exit_code)
@@ -513,6 +604,9 @@ static int open_map(struct export *x, struct epoch *e, bool first_run, int *exit
 	if (first_run)
 		log_info("state: first run: key and map were made in %s; back the key up",
 			 x->config.statepath);
+	else if (map_created && x->config.key->kind != KEYSOURCE_STATE)
+		log_info("map: %s/%s is new; it is filled from the share in the background",
+			 x->config.statepath, MAP_FILE);
 	else if (map_created)
 		log_warn("map: %s/%s was lost; it is made anew from the share in the background",
 			 x->config.statepath, MAP_FILE);
@@ -566,11 +660,14 @@ int export_open(const struct export_config *config, struct export **out, int *ex
 		goto out;
 	x->config = *config;
 	x->root = x->root_dir = x->proc = x->daemons = -1;
+	if (!x->config.key)
+		x->config.key = &x->own_key;
 	x->epoch = e;
 	e->refs = 1;
 	atomic_store(&x->complete, true);
 	pthread_mutex_init(&x->epoch_lock, NULL);
 	pthread_mutex_init(&x->trouble_lock, NULL);
+	pthread_mutex_init(&x->renew_lock, NULL);
 
 	ret = open_share(x, exit_code);
 	if (!ret)
@@ -647,6 +744,7 @@ void export_close(struct export *x)
 	fd_close(x->root);
 	fd_close(x->root_dir);
 	fd_close(x->proc);
+	pthread_mutex_destroy(&x->renew_lock);
 	pthread_mutex_destroy(&x->trouble_lock);
 	pthread_mutex_destroy(&x->epoch_lock);
 	free(x);

@@ -19,6 +19,8 @@
 struct export;
 struct worker;
 struct node;
+struct keysource;
+struct helper;
 
 enum handles_mode { HANDLES_NEVER, HANDLES_PREFER, HANDLES_MANDATORY };
 
@@ -29,6 +31,11 @@ struct export_config {
 	const char *statepath; /* its path, for messages */
 	int rundir;	       /* descriptor of the directory for the ring */
 	enum handles_mode handles;
+	struct keysource *
+		key; /* where the key comes from; NULL: KEY_FILE in the state directory; kept by the caller */
+	struct helper *
+		helper; /* has the sealing keys; NULL: we have; kept by the caller, outlives the export */
+	bool key_is_new;      /* it was made for this run: nobody has seen a handle */
 	bool moved_out_allow; /* --moved-out=allow */
 	bool strict;	      /* --durability=strict */
 	bool rebuild;	      /* scan the share in the background even if the map is complete */
@@ -160,6 +167,11 @@ struct export_stats {
 	bool scanning;
 	uint64_t scanned; /* objects seen by the running scan */
 	uint64_t scans;
+	char key_source[64]; /* "state directory", "--key-file", ... */
+	int key_helper;	     /* its pid; 0: none */
+	unsigned sealing_key;
+	bool resealing; /* rows are being sealed anew after a rotation */
+	uint64_t resealed;
 };
 void export_stats(struct export *x, struct export_stats *out);
 void worker_count_forged(struct worker *w,

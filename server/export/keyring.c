@@ -4,7 +4,7 @@
  *
  * Loaded at start (after the last fork: secret memory does not pass to children) and again after a
  * revoke or a rotation; changed by the administrator's commands only. One thread makes or changes a
- * keyring; afterwards any may read it.
+ * keyring; afterwards any may read it, and take the sealing keys of a rotation over (`lock`).
  *
  * The file, numbers little-endian:
  *
@@ -34,11 +34,13 @@
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
 #include <openssl/rand.h>
-#include <stdio.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/replace.h"
 #include "base/secret.h"
 #include "base/util.h"
 
@@ -47,7 +49,6 @@
 #define FILE_ENTRY (2 + KEYRING_SEALING_LEN)
 #define FILE_MAC 32
 #define FILE_SIZE(n) (FILE_HEAD + FILE_ENTRY * (size_t)(n) + FILE_MAC)
-#define FILE_MODE 0600
 
 #define OFFSET_VERSION 8
 #define OFFSET_COUNT 10
@@ -75,10 +76,18 @@ struct keyring {
 	uint8_t uuid[HOLDFAST_UUID_LEN];
 	uint32_t root_generation;
 	uint8_t nodeid_key[NODEID_KEY_LEN];
-	unsigned count; /* of `sealing` in use, oldest first */
-	uint8_t active;
+	pthread_mutex_t lock;  /* guards `count` and `sealing` */
+	unsigned count;	       /* of `sealing` in use, oldest first */
+	atomic_uint active;    /* an id */
+	atomic_uint version;   /* of what `lock` guards */
+	struct helper *helper; /* has the sealing keys; ours are zeros then */
+	keyring_renew_fn *renew;
+	void *renew_arg;
 	struct sealing_key sealing[SEALING_MAX];
 };
+
+_Static_assert(FILE_SIZE(SEALING_MAX) == KEYRING_FILE_MAX,
+	       "the longest file is as long as promised");
 
 /* --- in memory ------------------------------------------------------------------------------ */
 
@@ -87,9 +96,21 @@ static int random_key(uint8_t *out, int len)
 	return RAND_priv_bytes(out, len) == 1 ? 0 : -EIO;
 }
 
-int keyring_generate(struct keyring **out)
+static struct keyring *keyring_new(void)
 {
 	struct keyring *k = secret_alloc(sizeof(*k));
+
+	/* A mutex of the default kind has no reason to fail. */
+	if (k && pthread_mutex_init(&k->lock, NULL)) {
+		secret_free(k, sizeof(*k));
+		return NULL;
+	}
+	return k;
+}
+
+int keyring_generate(struct keyring **out)
+{
+	struct keyring *k = keyring_new();
 
 	*out = NULL;
 	if (!k)
@@ -115,17 +136,38 @@ int keyring_generate(struct keyring **out)
 
 void keyring_free(struct keyring *k)
 {
+	if (k)
+		(void)pthread_mutex_destroy(&k->lock);
 	secret_free(k, sizeof(*k));
+}
+
+/* The lock is no part of what a keyring is to its readers. */
+static void keyring_lock(const struct keyring *k)
+{
+	(void)pthread_mutex_lock((pthread_mutex_t *)&k->lock);
+}
+
+static void keyring_unlock(const struct keyring *k)
+{
+	(void)pthread_mutex_unlock((pthread_mutex_t *)&k->lock);
 }
 
 int keyring_copy(const struct keyring *k, struct keyring **out)
 {
-	struct keyring *copy = secret_alloc(sizeof(*copy));
+	struct keyring *copy = keyring_new();
 
 	*out = copy;
 	if (!copy)
 		return -ENOMEM;
-	*copy = *k;
+	memcpy(copy->uuid, k->uuid, sizeof(copy->uuid));
+	copy->root_generation = k->root_generation;
+	memcpy(copy->nodeid_key, k->nodeid_key, sizeof(copy->nodeid_key));
+	copy->helper = k->helper;
+	keyring_lock(k);
+	copy->count = k->count;
+	memcpy(copy->sealing, k->sealing, sizeof(copy->sealing));
+	atomic_store(&copy->active, atomic_load(&k->active));
+	keyring_unlock(k);
 	return 0;
 }
 
@@ -141,7 +183,12 @@ uint32_t keyring_root_generation(const struct keyring *k)
 
 uint8_t keyring_active(const struct keyring *k)
 {
-	return k->active;
+	return (uint8_t)atomic_load(&k->active);
+}
+
+unsigned keyring_sealing_count(const struct keyring *k)
+{
+	return k->count;
 }
 
 const uint8_t *keyring_sealing_key(const struct keyring *k, uint8_t id)
@@ -161,28 +208,133 @@ int keyring_raise(struct keyring *k)
 	return 0;
 }
 
+void keyring_raise_to(struct keyring *k, uint32_t generation)
+{
+	if (generation > k->root_generation)
+		k->root_generation = generation;
+}
+
+/* The room for one more; the oldest key makes it if there is none. */
+static struct sealing_key *sealing_room(struct keyring *k)
+{
+	if (k->count == SEALING_MAX) {
+		memmove(&k->sealing[0], &k->sealing[1], (SEALING_MAX - 1) * sizeof(k->sealing[0]));
+		k->count--;
+	}
+	return &k->sealing[k->count];
+}
+
 int keyring_rotate(struct keyring *k)
 {
-	struct sealing_key *fresh = &k->sealing[k->count];
-	uint8_t id = k->active;
+	struct sealing_key fresh = { .state = KEY_ACTIVE, .id = keyring_active(k) };
 
-	if (k->count == SEALING_MAX)
-		return -ENOSPC;
+	/* Ids go round: one that was dropped long ago may come again, one that is kept never. */
 	do {
-		id = id == UINT8_MAX ? 1 : (uint8_t)(id + 1);
-	} while (keyring_sealing_key(k, id));
-	if (random_key(fresh->key, KEYRING_SEALING_LEN)) {
-		secret_wipe(fresh, sizeof(*fresh));
+		fresh.id = fresh.id == UINT8_MAX ? 1 : (uint8_t)(fresh.id + 1);
+	} while (keyring_sealing_key(k, fresh.id));
+	if (random_key(fresh.key, KEYRING_SEALING_LEN)) {
+		secret_wipe(&fresh, sizeof(fresh));
 		return -EIO;
 	}
-
+	*sealing_room(k) = fresh;
 	for (unsigned i = 0; i < k->count; i++)
 		k->sealing[i].state = KEY_RETIRED;
-	fresh->id = id;
-	fresh->state = KEY_ACTIVE;
-	k->active = id;
 	k->count++;
+	atomic_store(&k->active, fresh.id);
+	secret_wipe(&fresh, sizeof(fresh));
 	return 0;
+}
+
+int keyring_take_over(struct keyring *k, const struct keyring *fresh)
+{
+	if (memcmp(k->uuid, fresh->uuid, sizeof(k->uuid)) != 0 ||
+	    CRYPTO_memcmp(k->nodeid_key, fresh->nodeid_key, sizeof(k->nodeid_key)) != 0)
+		return -EBADE;
+	keyring_lock(k);
+	k->count = fresh->count;
+	memcpy(k->sealing, fresh->sealing, sizeof(k->sealing));
+	atomic_store(&k->active, atomic_load(&fresh->active));
+	atomic_fetch_add(&k->version, 1);
+	keyring_unlock(k);
+	return 0;
+}
+
+unsigned keyring_version(const struct keyring *k)
+{
+	return atomic_load_explicit(&k->version, memory_order_acquire);
+}
+
+int keyring_each(const struct keyring *k, keyring_each_fn *each, void *arg)
+{
+	int ret = 0;
+
+	keyring_lock(k);
+	for (unsigned i = 0; i < k->count && ret == 0; i++)
+		ret = each(arg, k->sealing[i].id, k->sealing[i].key);
+	keyring_unlock(k);
+	return ret;
+}
+
+void keyring_set_renew(struct keyring *k, keyring_renew_fn *renew, void *arg)
+{
+	k->renew = renew;
+	k->renew_arg = arg;
+}
+
+void keyring_renew(const struct keyring *k)
+{
+	if (k->renew)
+		k->renew(k->renew_arg, (struct keyring *)k);
+}
+
+/* UUID | root generation | nodeid key | count | active | ids */
+void keyring_to_stripped(const struct keyring *k, uint8_t out[KEYRING_STRIPPED_LEN])
+{
+	uint8_t *p = out;
+
+	memset(out, 0, KEYRING_STRIPPED_LEN);
+	memcpy(p, k->uuid, HOLDFAST_UUID_LEN);
+	p += HOLDFAST_UUID_LEN;
+	put_le32(p, k->root_generation);
+	p += 4;
+	memcpy(p, k->nodeid_key, NODEID_KEY_LEN);
+	p += NODEID_KEY_LEN;
+	*p++ = (uint8_t)k->count;
+	*p++ = keyring_active(k);
+	for (unsigned i = 0; i < k->count; i++)
+		p[i] = k->sealing[i].id;
+}
+
+int keyring_from_stripped(const uint8_t in[KEYRING_STRIPPED_LEN], struct keyring **out)
+{
+	const uint8_t *p = in;
+	struct keyring *k = keyring_new();
+
+	*out = k;
+	if (!k)
+		return -ENOMEM;
+	memcpy(k->uuid, p, HOLDFAST_UUID_LEN);
+	p += HOLDFAST_UUID_LEN;
+	k->root_generation = get_le32(p);
+	p += 4;
+	memcpy(k->nodeid_key, p, NODEID_KEY_LEN);
+	p += NODEID_KEY_LEN;
+	k->count = *p < SEALING_MAX ? *p : SEALING_MAX;
+	p++;
+	atomic_store(&k->active, *p++);
+	for (unsigned i = 0; i < k->count; i++)
+		k->sealing[i].id = p[i];
+	return 0;
+}
+
+void keyring_set_helper(struct keyring *k, struct helper *helper)
+{
+	k->helper = helper;
+}
+
+struct helper *keyring_helper(const struct keyring *k)
+{
+	return k->helper;
 }
 
 /* --- derived keys --------------------------------------------------------------------------- */
@@ -255,7 +407,7 @@ static ssize_t image_encode(const struct keyring *k, uint8_t *image)
 	memcpy(image, magic, sizeof(magic));
 	put_le16(image + OFFSET_VERSION, FILE_VERSION);
 	image[OFFSET_COUNT] = (uint8_t)k->count;
-	image[OFFSET_ACTIVE] = k->active;
+	image[OFFSET_ACTIVE] = keyring_active(k);
 	put_le32(image + OFFSET_GENERATION, k->root_generation);
 	memcpy(image + OFFSET_UUID, k->uuid, HOLDFAST_UUID_LEN);
 	memcpy(image + OFFSET_NODEID_KEY, k->nodeid_key, NODEID_KEY_LEN);
@@ -306,7 +458,7 @@ static int image_take_keys(const uint8_t *p, struct keyring *k)
 		if (key->state != KEY_ACTIVE)
 			continue;
 		active++;
-		if (key->id != k->active)
+		if (key->id != keyring_active(k))
 			return -EBADMSG;
 	}
 	return active == 1 ? 0 : -EBADMSG;
@@ -328,7 +480,7 @@ static int image_decode(const uint8_t *image, size_t len, struct keyring *k)
 		return ret;
 
 	k->count = image[OFFSET_COUNT];
-	k->active = image[OFFSET_ACTIVE];
+	atomic_store(&k->active, image[OFFSET_ACTIVE]);
 	k->root_generation = get_le32(image + OFFSET_GENERATION);
 	memcpy(k->uuid, image + OFFSET_UUID, HOLDFAST_UUID_LEN);
 	memcpy(k->nodeid_key, image + OFFSET_NODEID_KEY, NODEID_KEY_LEN);
@@ -339,8 +491,8 @@ static int image_decode(const uint8_t *image, size_t len, struct keyring *k)
 
 /* --- reading -------------------------------------------------------------------------------- */
 
-/* Opens the file and sees that it is ours alone; its size in *size. Descriptor or -errno. */
-static int key_file_open(int dirfd, const char *name, off_t *size)
+/* Opens the file and sees that it is ours alone. Descriptor or -errno. */
+static int key_file_open(int dirfd, const char *name)
 {
 	/* O_NONBLOCK: a FIFO in its place must not hold the start up. */
 	CLEANUP_FD int fd =
@@ -358,114 +510,63 @@ static int key_file_open(int dirfd, const char *name, off_t *size)
 		return -EPERM;
 	if (st.st_uid != geteuid() && st.st_uid != 0)
 		return -EPERM;
-	*size = st.st_size;
 	return fd_take(&fd);
 }
 
-int keyring_load(int dirfd, const char *name, struct keyring **out)
+int keyring_decode(const uint8_t *image, size_t len, struct keyring **out)
 {
-	const size_t room = FILE_SIZE(SEALING_MAX);
-	CLEANUP_FD int fd = -1;
-	uint8_t *image = NULL;
-	struct keyring *k = NULL;
-	off_t size = 0;
-	size_t len;
-	int ret;
+	struct keyring *k = keyring_new();
+	int ret = k ? 0 : -ENOMEM;
 
 	*out = NULL;
-	fd = key_file_open(dirfd, name, &size);
-	if (fd < 0)
-		return fd;
-	image = secret_alloc(room);
-	k = secret_alloc(sizeof(*k));
-	ret = -ENOMEM;
-	if (!image || !k)
-		goto out;
-
-	/* Of a file that is too long only the head matters: it may be of a newer version. */
-	len = (uint64_t)size > room ? room : (size_t)size;
-	ret = pread_full(fd, image, len, 0);
-	if (ret == 0)
+	/* Of one that is too long only the head matters: it may be of a newer version. */
+	if (!ret)
 		ret = image_decode(image, len, k);
-	if (ret == 0 && (uint64_t)size > room)
-		ret = -EBADMSG;
-	if (ret)
-		goto out;
+	if (ret) {
+		keyring_free(k);
+		return ret;
+	}
 	*out = k;
-	k = NULL;
-out:
-	keyring_free(k);
+	return 0;
+}
+
+int keyring_read(int fd, struct keyring **out)
+{
+	const size_t room = KEYRING_FILE_MAX + 1;
+	uint8_t *image = secret_alloc(room);
+	size_t len = 0;
+	int ret = image ? 0 : -ENOMEM;
+
+	*out = NULL;
+	while (!ret && len < room) {
+		ssize_t n = read(fd, image + len, room - len);
+
+		if (n == 0)
+			break;
+		if (n > 0)
+			len += (size_t)n;
+		else if (errno != EINTR)
+			ret = errno_neg();
+	}
+	if (!ret)
+		ret = keyring_decode(image, len, out);
 	secret_free(image, room);
 	return ret;
 }
 
+int keyring_load(int dirfd, const char *name, struct keyring **out)
+{
+	CLEANUP_FD int fd = key_file_open(dirfd, name);
+
+	*out = NULL;
+	return fd < 0 ? fd : keyring_read(fd, out);
+}
+
 /* --- writing -------------------------------------------------------------------------------- */
-
-/* Makes the file `temp` with the bytes on disk. 0 or -errno; then there is no `temp`. */
-static int write_temp(int dir, const char *temp, const uint8_t *image, size_t len)
-{
-	CLEANUP_FD int fd =
-		openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
-	int ret;
-
-	if (fd < 0)
-		return errno_neg();
-	ret = pwrite_full(fd, image, len, 0);
-	/* The umask may have taken bits of the owner away. */
-	if (ret == 0 && fchmod(fd, FILE_MODE))
-		ret = errno_neg();
-	if (ret == 0 && fsync(fd))
-		ret = errno_neg();
-	if (ret)
-		(void)unlinkat(dir, temp, 0);
-	return ret;
-}
-
-/* Gives `temp` its name, and makes that durable. On failure there is no `temp`. */
-static int name_temp(int dir, const char *temp, const char *name, bool exclusive)
-{
-	int ret = 0;
-
-	if (exclusive) {
-		/* link(2) is what never replaces; the temporary name goes in any case. */
-		if (linkat(dir, temp, dir, name, 0))
-			ret = errno_neg();
-		if (unlinkat(dir, temp, 0) && ret == 0)
-			ret = errno_neg();
-	} else if (renameat(dir, temp, dir, name)) {
-		ret = errno_neg();
-		(void)unlinkat(dir, temp, 0);
-	}
-	if (ret == 0 && fsync(dir))
-		ret = errno_neg();
-	return ret;
-}
-
-static int store_image(const uint8_t *image, size_t len, int dirfd, const char *name,
-		       bool exclusive)
-{
-	char temp[HOLDFAST_NAME_MAX + 1];
-	/* A descriptor of our own: the caller's may be O_PATH, which fsync refuses. */
-	CLEANUP_FD int dir = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	uint8_t random[8];
-	int n;
-	int ret;
-
-	if (dir < 0)
-		return errno_neg();
-	if (RAND_bytes(random, sizeof(random)) != 1)
-		return -EIO;
-	n = snprintf(temp, sizeof(temp), ".%s.%016llx", name, (unsigned long long)get_le64(random));
-	if (n < 0 || (size_t)n >= sizeof(temp))
-		return -ENAMETOOLONG;
-
-	ret = write_temp(dir, temp, image, len);
-	return ret ? ret : name_temp(dir, temp, name, exclusive);
-}
 
 int keyring_store(const struct keyring *k, int dirfd, const char *name, bool exclusive)
 {
-	const size_t room = FILE_SIZE(SEALING_MAX);
+	const size_t room = KEYRING_FILE_MAX;
 	uint8_t *image = secret_alloc(room);
 	ssize_t len;
 	int ret;
@@ -473,7 +574,7 @@ int keyring_store(const struct keyring *k, int dirfd, const char *name, bool exc
 	if (!image)
 		return -ENOMEM;
 	len = image_encode(k, image);
-	ret = len < 0 ? (int)len : store_image(image, (size_t)len, dirfd, name, exclusive);
+	ret = len < 0 ? (int)len : file_replace(dirfd, name, image, (size_t)len, exclusive);
 	secret_free(image, room);
 	return ret;
 }

@@ -246,14 +246,15 @@ int meta_get(sqlite3_stmt *get, struct envelope *e, enum map_field field, uint64
 {
 	uint8_t sealed[MAP_SEALED_MAX], plain[8];
 	size_t len;
+	ssize_t n;
 	int err = meta_get_raw(get, (int)field, sealed, sizeof(sealed), &len);
 
 	*value = 0;
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	if (envelope_open(e, ENVELOPE_META, field, sealed, len, plain, sizeof(plain)) !=
-	    (ssize_t)sizeof(plain))
-		return -EBADMSG;
+	n = envelope_open(e, ENVELOPE_META, field, sealed, len, plain, sizeof(plain));
+	if (n != (ssize_t)sizeof(plain))
+		return n < 0 ? (int)n : -EBADMSG;
 	*value = get_le64(plain);
 	return 0;
 }

@@ -53,8 +53,11 @@ enum map_field {
 	MAP_COMPLETE =
 		2, /* 1: a scan or an unbroken history vouches that every seen object has its row */
 	MAP_ROOT_GENERATION = 3,
-	MAP_DRAINED = 4,    /* ring position of the last commit */
-	MAP_SCANNED_AT = 5, /* time(2) of the last complete scan */
+	MAP_DRAINED = 4,     /* ring position of the last commit */
+	MAP_SCANNED_AT = 5,  /* time(2) of the last complete scan */
+	MAP_SEALED_BY = 6,   /* id of the sealing key that has sealed everything; 0: not known */
+	MAP_RESEALING = 7,   /* how far map_reseal() is: id of the key << 8 | table */
+	MAP_RESEAL_NEXT = 8, /* and the rowid in that table to go on from */
 };
 int map_field_get(struct map *m, enum map_field field, uint64_t *value);
 int map_field_set(struct map *m, enum map_field field, uint64_t value); /* committed with a sync */
@@ -141,6 +144,25 @@ int64_t map_clash_count(struct map_reader *r);
  */
 int64_t map_delete(struct map_writer *w, struct ring *ring, uint64_t since, const rowid_t *rowids,
 		   size_t n);
+
+/*
+ * One step of sealing everything anew with the active key, after a rotation: some hundred rows, in a transaction of
+ * its own. It goes on from where the map says that the last step has ended, whoever made it. 1: there is more to
+ * do; 0: all is sealed by the active key, and MAP_SEALED_BY says so; or -errno. *rows: objects looked at.
+ */
+int map_reseal(struct map_writer *w, uint64_t *rows);
+
+/* Is there nothing to seal anew, as far as the map knows? 1, 0 or -errno. For any thread that has the map. */
+int map_sealed_by_active(struct map *m);
+
+/*
+ * One step of throwing out the rows of older root generations, which a new one has put aside. 1: there may be more,
+ * 0: there is nothing left, or -errno.
+ */
+int map_sweep(struct map_writer *w);
+
+/* Asks whether there was a rotation (keyring_renew()); the id of the key that seals. */
+uint8_t map_active_key(const struct map *m);
 
 /* Everything but the schema goes: rows, aliases, clashes, places (revoke, rebuild from nothing). */
 int map_clear(struct map_writer *w);

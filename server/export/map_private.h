@@ -2,7 +2,8 @@
 /*
  * map_private.h - what the map's own source files share: connections, statements, schema, places.
  * map.c: connections, errors, named numbers; map_schema.c: tables and upgrade; map_read.c;
- * map_place.c: numbers of places; map_write.c: transactions of the drainer; map_upkeep.c: the other writes.
+ * map_place.c: numbers of places; map_write.c: transactions of the drainer; map_upkeep.c: the other writes;
+ * map_reseal.c: a new sealing key.
  */
 #ifndef HOLDFAST_EXPORT_MAP_PRIVATE_H
 #define HOLDFAST_EXPORT_MAP_PRIVATE_H
@@ -100,6 +101,16 @@ int map_schema_ready(struct map *m, bool *created);
 	"DELETE FROM node; DELETE FROM alias; DELETE FROM clash; DELETE FROM place;"               \
 	"DELETE FROM meta WHERE id NOT IN (0,3,16);"
 
+/*
+ * The tables that grow with the share, as they are made. Those of an older root generation are put aside by a change of
+ * their names, which takes no longer for ten million rows than for ten; map_sweep() empties them.
+ */
+#define MAP_NODE_SQL "CREATE TABLE node(id INTEGER PRIMARY KEY, sealed BLOB NOT NULL);"
+#define MAP_ALIAS_SQL                                                                              \
+	"CREATE TABLE alias(id INTEGER NOT NULL, seq INTEGER NOT NULL, sealed BLOB NOT NULL,"      \
+	" PRIMARY KEY(id,seq)) WITHOUT ROWID;"
+#define MAP_OLD_PREFIX "old_"
+
 /* A place as it is sealed. */
 size_t place_encode(const struct place *place, uint8_t out[PLACE_LEN]);
 int place_open(struct envelope *e, uint32_t number, const uint8_t *sealed, size_t len,
@@ -136,6 +147,7 @@ enum writer_stmt {
 	W_PLACE_PUT,
 	W_CLASH_LIST,
 	W_CLASH_PUT,
+	W_OLD_TABLE,
 	W_STMTS
 };
 
@@ -158,9 +170,10 @@ struct map_writer {
 	struct envelope *envelope;
 	sqlite3_stmt *stmts[W_STMTS];
 	struct place_book places;
-	int64_t data_version; /* of the place book; changes when another connection commits */
-	int wal_pages;	      /* in the WAL after our last commit */
-	int checkpointed;     /* of those, taken into the database */
+	int64_t data_version;  /* of the place book; changes when another connection commits */
+	int wal_pages;	       /* in the WAL after our last commit */
+	int checkpointed;      /* of those, taken into the database */
+	struct reseal *reseal; /* map_reseal.c's; NULL: no step was made yet */
 };
 
 /* The row of `rowid`: 0, -ENOENT (also what does not authenticate: *damaged), or a failure. */

@@ -75,14 +75,21 @@ size_t place_encode(const struct place *place, uint8_t out[PLACE_LEN])
 	return PLACE_LEN;
 }
 
+/* A fault says nothing about the bytes: only what was tried and failed is not authentic. */
+static int opening_error(ssize_t n)
+{
+	return n < 0 ? (int)n : -EBADMSG;
+}
+
 int place_open(struct envelope *e, uint32_t number, const uint8_t *sealed, size_t len,
 	       struct place *out)
 {
 	uint8_t plain[PLACE_LEN];
 
-	if (envelope_open(e, ENVELOPE_PLACE, number, sealed, len, plain, sizeof(plain)) !=
-	    PLACE_LEN)
-		return -EBADMSG;
+	ssize_t n = envelope_open(e, ENVELOPE_PLACE, number, sealed, len, plain, sizeof(plain));
+
+	if (n != PLACE_LEN)
+		return opening_error(n);
 	memset(out, 0, sizeof(*out));
 	memcpy(out->fsid, plain, HOLDFAST_UUID_LEN);
 	memcpy(out->subvol, plain + HOLDFAST_UUID_LEN, HOLDFAST_UUID_LEN);
@@ -98,7 +105,7 @@ int row_open(struct envelope *e, rowid_t rowid, const uint8_t *sealed, size_t le
 
 	memset(row, 0, sizeof(*row));
 	if (n < 0 || row_decode(plain, (size_t)n, row, place))
-		return -EBADMSG;
+		return opening_error(n);
 	return 0;
 }
 
@@ -109,7 +116,7 @@ int alias_open(struct envelope *e, rowid_t rowid, const uint8_t *sealed, size_t 
 	ssize_t n = envelope_open(e, ENVELOPE_ALIAS, rowid.v, sealed, len, plain, sizeof(plain));
 
 	if (n < 0 || name_decode(plain, (size_t)n, out) != n || !out->len)
-		return -EBADMSG;
+		return opening_error(n);
 	return 0;
 }
 
@@ -120,7 +127,7 @@ int clash_open(struct envelope *e, rowid_t rowid, const uint8_t *sealed, size_t 
 	ssize_t n = envelope_open(e, ENVELOPE_CLASH, rowid.v, sealed, len, plain, sizeof(plain));
 
 	if (n < 2 || identity_decode(plain + 1, (size_t)n - 1, id) != n - 1)
-		return -EBADMSG;
+		return opening_error(n);
 	*tweak = plain[0];
 	return 0;
 }
@@ -315,11 +322,15 @@ int map_aliases(struct map_reader *r, rowid_t rowid, struct name *out, unsigned 
 
 	(void)pthread_mutex_lock(&r->lock);
 	(void)sqlite3_bind_int64(s, 1, rowid_signed(rowid));
-	while (n < max && (got = stmt_row(s)) > 0) {
+	while (n < max && got >= 0 && (got = stmt_row(s)) > 0) {
 		ssize_t len = stmt_blob(s, 0, sealed, sizeof(sealed));
+		int err = len > 0 ? alias_open(r->envelope, rowid, sealed, (size_t)len, &out[n])
+				  : -EBADMSG;
 
-		if (len > 0 && !alias_open(r->envelope, rowid, sealed, (size_t)len, &out[n]))
+		if (!err)
 			n++;
+		else if (err != -EBADMSG)
+			got = err;
 	}
 	stmt_done(s);
 	(void)pthread_mutex_unlock(&r->lock);
@@ -333,17 +344,20 @@ int map_clash_find(struct map_reader *r, rowid_t rowid, const struct identity *i
 	struct identity other;
 	unsigned entries = 0;
 	bool found = false;
-	int got;
+	int got = 0;
 
 	(void)pthread_mutex_lock(&r->lock);
 	(void)sqlite3_bind_int64(s, 1, rowid_signed(rowid));
-	while (!found && (got = stmt_row(s)) > 0) {
+	while (!found && got >= 0 && (got = stmt_row(s)) > 0) {
 		ssize_t len = stmt_blob(s, 0, sealed, sizeof(sealed));
+		int err =
+			len > 0 ? clash_open(r->envelope, rowid, sealed, (size_t)len, &other, tweak)
+				: -EBADMSG;
 
 		entries++;
-		found = len > 0 &&
-			!clash_open(r->envelope, rowid, sealed, (size_t)len, &other, tweak) &&
-			identity_equal(&other, id);
+		found = !err && identity_equal(&other, id);
+		if (err && err != -EBADMSG)
+			got = err;
 	}
 	stmt_done(s);
 	(void)pthread_mutex_unlock(&r->lock);

@@ -5,7 +5,7 @@
  * SQLite's header says application_id MAP_APPLICATION_ID and user_version MAP_SCHEMA. Tables:
  *
  *     meta   id, value    0: export UUID, in the clear. 16: root generation, 4 bytes little-endian, in
- *                         the clear, so that an older key can tell. 1..5 (enum map_field): 8 bytes
+ *                         the clear, so that an older key can tell. 1..8 (enum map_field): 8 bytes
  *                         little-endian, sealed (ENVELOPE_META, number id).
  *     place  id, sealed   ENVELOPE_PLACE, number id: file system UUID 16, subvolume UUID 16,
  *                         attachment 8, little-endian. Ids are never used again (AUTOINCREMENT).
@@ -13,6 +13,7 @@
  *     alias  id, seq, sealed    ENVELOPE_ALIAS, number id: a name (row.c); the highest seq is the newest
  *     clash  id, tweak, sealed  id is the rowid that tweak 0 gives. ENVELOPE_CLASH, number id: the
  *                         tweak, 1 byte, and the identity (identity.c)
+ *     old_G_node, old_G_alias   those of before root generation G, until map_sweep() has emptied them
  *
  * A schema is made as version 0 and brought up by the same steps that upgrade an older one, all in one
  * transaction. Only called by map_open().
@@ -27,15 +28,13 @@
 #define WAL_TRIES 100
 #define WAL_PAUSE_NS 50000000L
 
-static const char schema_0[] =
-	"CREATE TABLE meta(id INTEGER PRIMARY KEY, value BLOB NOT NULL);"
-	"CREATE TABLE place(id INTEGER PRIMARY KEY AUTOINCREMENT, sealed BLOB NOT NULL);"
-	"CREATE TABLE node(id INTEGER PRIMARY KEY, sealed BLOB NOT NULL);";
+static const char schema_0[] = "CREATE TABLE meta(id INTEGER PRIMARY KEY, value BLOB NOT NULL);"
+			       "CREATE TABLE place(id INTEGER PRIMARY KEY AUTOINCREMENT, sealed "
+			       "BLOB NOT NULL);" MAP_NODE_SQL;
 
 /* upgrades[v] leads from version v to v + 1. */
 static const char *const upgrades[] = {
-	"CREATE TABLE alias(id INTEGER NOT NULL, seq INTEGER NOT NULL, sealed BLOB NOT NULL,"
-	" PRIMARY KEY(id,seq)) WITHOUT ROWID;"
+	MAP_ALIAS_SQL
 	"CREATE TABLE clash(id INTEGER NOT NULL, tweak INTEGER NOT NULL, sealed BLOB NOT NULL,"
 	" PRIMARY KEY(id,tweak)) WITHOUT ROWID;",
 };
@@ -240,6 +239,20 @@ static int write_complete(struct map *m)
 	return err;
 }
 
+/* The large tables get other names, and empty ones take their place. Within a transaction. */
+static int put_aside(struct map *m)
+{
+	uint32_t generation = keyring_root_generation(m->config.keyring);
+	char sql[512];
+	int n = snprintf(sql, sizeof(sql),
+			 "ALTER TABLE node RENAME TO " MAP_OLD_PREFIX "%u_node;"
+			 "ALTER TABLE alias RENAME TO " MAP_OLD_PREFIX
+			 "%u_alias;" MAP_NODE_SQL MAP_ALIAS_SQL,
+			 generation, generation);
+
+	return n < 0 || (size_t)n >= sizeof(sql) ? -EIO : map_exec(m->db, sql);
+}
+
 /* Nothing of an older root generation can ever be opened again. Within a transaction. */
 static int drop_old_generation(struct map *m, bool *dropped)
 {
@@ -247,7 +260,9 @@ static int drop_old_generation(struct map *m, bool *dropped)
 
 	if (err != -EKEYEXPIRED)
 		return err;
-	err = map_exec(m->db, MAP_CLEAR_SQL);
+	err = put_aside(m);
+	if (!err)
+		err = map_exec(m->db, MAP_CLEAR_SQL); /* of the large tables nothing is left */
 	if (!err)
 		err = write_owner(m);
 	if (!err)

@@ -26,20 +26,23 @@ static int clash_list(struct map_writer *w, rowid_t rowid, const struct identity
 	uint8_t sealed[MAP_SEALED_MAX];
 	struct identity other;
 	unsigned tweak;
-	int got;
+	int got = 0;
 
 	*taken = 0;
 	*own = 0;
 	(void)sqlite3_bind_int64(s, 1, rowid_signed(rowid));
-	while ((got = stmt_row(s)) > 0) {
+	while (got >= 0 && (got = stmt_row(s)) > 0) {
 		int64_t column = sqlite3_column_int64(s, 0);
 		ssize_t n = stmt_blob(s, 1, sealed, sizeof(sealed));
+		int err = n > 0 ? clash_open(w->envelope, rowid, sealed, (size_t)n, &other, &tweak)
+				: -EBADMSG;
 
 		/* What does not authenticate still takes its place. */
 		if (column >= 0 && column <= MINT_TWEAK_MAX)
 			*taken |= 1u << column;
-		if (n > 0 && !clash_open(w->envelope, rowid, sealed, (size_t)n, &other, &tweak) &&
-		    tweak >= 1 && tweak <= MINT_TWEAK_MAX && tweak == column &&
+		if (err && err != -EBADMSG)
+			got = err;
+		if (!err && tweak >= 1 && tweak <= MINT_TWEAK_MAX && tweak == column &&
 		    identity_equal(&other, id) && !*own)
 			*own = tweak;
 	}

@@ -34,6 +34,8 @@ static const char *const writer_sql[W_STMTS] = {
 	[W_PLACE_PUT] = "INSERT INTO place(id,sealed) VALUES(?1,?2)",
 	[W_CLASH_LIST] = "SELECT tweak,sealed FROM clash WHERE id=?1 ORDER BY tweak",
 	[W_CLASH_PUT] = "INSERT INTO clash(id,tweak,sealed) VALUES(?1,?3,?2)",
+	[W_OLD_TABLE] = "SELECT name FROM sqlite_schema WHERE type='table' AND"
+			" name GLOB '" MAP_OLD_PREFIX "*' LIMIT 1",
 };
 
 /* --- a writer ----------------------------------------------------------------------------------- */
@@ -87,6 +89,7 @@ void map_writer_free(struct map_writer *w)
 	(void)sqlite3_close(w->db); /* rolls back what is open */
 	envelope_free(w->envelope);
 	free(w->places.entries);
+	free(w->reseal);
 	free(w);
 }
 
@@ -168,7 +171,7 @@ int writer_row(struct map_writer *w, rowid_t rowid, struct row *row, bool *damag
 	uint8_t sealed[MAP_SEALED_MAX];
 	uint32_t number = 0;
 	ssize_t n = -EBADMSG;
-	int got;
+	int got, err = -EBADMSG;
 
 	*damaged = false;
 	(void)sqlite3_bind_int64(s, 1, rowid_signed(rowid));
@@ -178,12 +181,14 @@ int writer_row(struct map_writer *w, rowid_t rowid, struct row *row, bool *damag
 	stmt_done(s);
 	if (got <= 0)
 		return got < 0 ? got : -ENOENT;
-	if (n > 0 && !row_open(w->envelope, rowid, sealed, (size_t)n, row, &number)) {
-		place = place_by_number(&w->places, number);
-		if (place) {
-			row->identity.place = *place;
-			return 0;
-		}
+	if (n > 0)
+		err = row_open(w->envelope, rowid, sealed, (size_t)n, row, &number);
+	if (err && err != -EBADMSG)
+		return err;
+	place = err ? NULL : place_by_number(&w->places, number);
+	if (place) {
+		row->identity.place = *place;
+		return 0;
 	}
 	*damaged = true;
 	return -ENOENT;
@@ -227,14 +232,19 @@ static int alias_scan(struct map_writer *w, rowid_t rowid, const struct name *lo
 
 	memset(l, 0, sizeof(*l));
 	(void)sqlite3_bind_int64(s, 1, rowid_signed(rowid));
-	while (l->count < ALIASES_MAX && (got = stmt_row(s)) > 0) {
+	while (l->count < ALIASES_MAX && got >= 0 && (got = stmt_row(s)) > 0) {
 		int64_t seq = sqlite3_column_int64(s, 0);
 		ssize_t n = stmt_blob(s, 1, sealed, sizeof(sealed));
 
 		if (!l->count++)
 			l->newest = seq;
 		l->oldest = seq;
-		if (n < 0 || alias_open(w->envelope, rowid, sealed, (size_t)n, &name))
+		int err =
+			n < 0 ? -EBADMSG : alias_open(w->envelope, rowid, sealed, (size_t)n, &name);
+
+		if (err && err != -EBADMSG)
+			got = err;
+		if (err)
 			continue;
 		if (!l->match && name_equal(&name, look))
 			l->match = seq;

@@ -86,6 +86,8 @@ void ring_wake(struct ring *r);
  * OVERFLOWED: not 0: records were lost since the last complete scan (ring full and disk full): rebuild.
  * It only grows until then, so that a scan can tell whether more were lost while it ran.
  * SCANS: completed scans of the share. ADOPTED: bumped when the root was adopted anew.
+ * ACTIVE_KEY: id of the key that seals; a daemon that sees another than its own reads the key file.
+ * RESEALED: rows sealed anew since the last rotation, for who watches.
  */
 enum ring_shared {
 	RING_ROOT_GENERATION,
@@ -94,6 +96,8 @@ enum ring_shared {
 	RING_SCANS,
 	RING_SCANNING,
 	RING_ADOPTED,
+	RING_ACTIVE_KEY,
+	RING_RESEALED,
 	RING_SHARED_COUNT = 8
 };
 uint64_t ring_shared_get(const struct ring *r, enum ring_shared which);

@@ -33,6 +33,8 @@ static void stats_persistent(struct export *x, struct epoch *e, struct export_st
 	out->scans = ring_shared_get(x->ring, RING_SCANS);
 	out->scanning = ring_shared_get(x->ring, RING_SCANNING) != 0;
 	out->scanned = count_of(&x->scan.objects);
+	out->resealing = map_sealed_by_active(e->map) == 0;
+	out->resealed = ring_shared_get(x->ring, RING_RESEALED);
 }
 
 void export_stats(struct export *x, struct export_stats *out)
@@ -40,6 +42,8 @@ void export_stats(struct export *x, struct export_stats *out)
 	struct cache_stats cache;
 
 	memset(out, 0, sizeof(*out));
+	snprintf(out->key_source, sizeof(out->key_source), "%s", keysource_name(x->config.key));
+	out->key_helper = x->config.helper ? helper_pid(x->config.helper) : 0;
 	cache_stats(x->cache, &cache);
 	out->nodes = cache.nodes;
 	out->max_nodes = cache.max_nodes;
@@ -65,6 +69,7 @@ void export_stats(struct export *x, struct export_stats *out)
 	pthread_mutex_lock(&x->epoch_lock);
 	memcpy(out->uuid, keyring_uuid(x->epoch->keyring), sizeof(out->uuid));
 	out->root_generation = x->epoch->root_generation;
+	out->sealing_key = keyring_active(x->epoch->keyring);
 	if (x->persistent)
 		stats_persistent(x, x->epoch, out);
 	pthread_mutex_unlock(&x->epoch_lock);

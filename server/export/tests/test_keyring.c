@@ -538,7 +538,6 @@ static void test_rotation_keeps_the_old_keys_up_to_the_cap(void **state)
 		assert_non_null(keyring_sealing_key(k, keyring_active(k)));
 		assert_memory_equal(keyring_sealing_key(k, 1), keyring_sealing_key(copy, 1), 64);
 	}
-	assert_int_equal(keyring_rotate(k), -ENOSPC);
 	assert_int_equal(keyring_store(k, t.dir, NAME, true), 0);
 	back = load();
 	assert_same(k, back);
@@ -548,6 +547,14 @@ static void test_rotation_keeps_the_old_keys_up_to_the_cap(void **state)
 	assert_int_equal(write(fd, "", 1), 1);
 	(void)fd_close(fd);
 	assert_int_equal(load_result(), -EBADMSG);
+
+	/* One more: the oldest goes, the others stay. */
+	assert_int_equal(keyring_rotate(k), 0);
+	assert_null(keyring_sealing_key(k, 1));
+	assert_int_equal(keyring_active(k), KEYRING_RETIRED_MAX + 2);
+	assert_int_equal(keyring_sealing_count(k), KEYRING_RETIRED_MAX + 1);
+	for (uint8_t id = 2; id < KEYRING_RETIRED_MAX + 2; id++)
+		assert_memory_equal(keyring_sealing_key(k, id), keyring_sealing_key(back, id), 64);
 
 	/* The copy is one of its own. */
 	assert_int_equal(keyring_active(copy), 1);

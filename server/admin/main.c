@@ -8,6 +8,7 @@
 #include "admin/options.h"
 #include "admin/serve.h"
 #include "base/log.h"
+#include "base/secret_heap.h"
 #include "holdfast/exit.h"
 
 static int command_help(const struct config *c)
@@ -55,6 +56,10 @@ int main(int argc, char **argv)
 	char error[OPTIONS_ERROR_MAX];
 	int exit_code;
 
+	if (secret_heap_init()) {
+		log_error("no memory for keys: another library was first with OpenSSL");
+		return HOLDFAST_EXIT_FAILURE;
+	}
 	if (options_parse(argc, argv, &config, error)) {
 		log_error("%s", error);
 		options_free(&config);

@@ -16,6 +16,7 @@
 #include "admin/new_key.h"
 #include "admin/serve_private.h"
 #include "base/log.h"
+#include "base/secret_heap.h"
 #include "base/util.h"
 #include "export/export.h"
 #include "fuse/idmap.h"
@@ -100,6 +101,8 @@ static int open_export(struct serving *v)
 	int exit_code = HOLDFAST_EXIT_FAILURE;
 	int err = stateful ? state_lock_start(v->state) : 0;
 
+	/* The sandbox and the helper were the last forks that go on by themselves. */
+	secret_heap_leave_children_out();
 	if (err) {
 		log_error("state: cannot lock %s: %s", v->state->statepath, strerror(-err));
 		return HOLDFAST_EXIT_STATE;

@@ -53,6 +53,7 @@ struct desk {
 	struct record *records;
 	uint16_t *order;
 	uint8_t sealed_by; /* everything is sealed by this key; 0: not known yet */
+	bool resealing;	   /* rows are being sealed anew */
 	bool swept;	   /* nothing is left of older root generations */
 };
 
@@ -221,8 +222,10 @@ static int desk_upkeep(struct desk *k, struct map *m, uint64_t *rows)
 
 	*rows = 0;
 	if (k->sealed_by != key) {
+		k->sealed_by = 0;
 		ret = map_sealed_by_active(m);
 		if (ret == 0) {
+			k->resealing = true;
 			ret = map_reseal(k->writer, rows);
 			ret = ret == 0 ? map_sealed_by_active(m) : ret < 0 ? ret : 0;
 		}
@@ -341,15 +344,16 @@ static int drain_step(struct drain *d)
 static bool drain_upkeep(struct drain *d)
 {
 	uint64_t rows = 0;
-	bool sealing = d->desk.sealed_by && d->desk.sealed_by != map_active_key(d->map);
 	int ret;
 
 	if (clock_ns() < d->upkeep_ns)
 		return false;
 	ret = desk_upkeep(&d->desk, d->map, &rows);
-	if (sealing && d->desk.sealed_by == map_active_key(d->map))
+	if (d->desk.resealing && d->desk.sealed_by) {
 		log_info("map %s: everything is sealed with key %u", d->desk.name,
 			 d->desk.sealed_by);
+		d->desk.resealing = false;
+	}
 	if (rows)
 		(void)ring_shared_add(d->desk.ring, RING_RESEALED, rows);
 	if (ret < 0) {

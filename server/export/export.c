@@ -419,6 +419,17 @@ static int open_key(struct export *x, struct epoch *e, bool *first_run, int *exi
 
 /* --- opening: ring and map ------------------------------------------------------------------------------------------ */
 
+static void log_older_key(const struct export *x)
+{
+	if (x->config.key->kind == KEYSOURCE_STATE)
+		log_error("key: %s/%s is older than the last revoke; restore the newest, or use "
+			  "--new-key",
+			  x->config.statepath, KEY_FILE);
+	else
+		log_error("key: %s/%s is missing or older than the last revoke; restore the newest",
+			  x->config.statepath, GENERATION_FILE);
+}
+
 /* Does another process have the export open? Asked before we do. */
 static bool others_serve(const struct export *x)
 {
@@ -473,9 +484,7 @@ static int open_ring(struct export *x, struct epoch *e, bool *fresh, int *exit_c
 	}
 	if (ring_shared_get(x->ring, RING_ROOT_GENERATION) > e->root_generation) {
 		*exit_code = HOLDFAST_EXIT_KEY;
-		log_error("key: %s/%s is older than the last revoke; restore the newest, or use "
-			  "--new-key",
-			  x->config.statepath, KEY_FILE);
+		log_older_key(x);
 		return -ESTALE;
 	}
 	ring_shared_set(x->ring, RING_ROOT_GENERATION, e->root_generation);
@@ -502,9 +511,7 @@ static int map_failed(const struct export *x, int error, int *exit_code)
 		break;
 	case -ESTALE:
 		*exit_code = HOLDFAST_EXIT_KEY;
-		log_error("key: %s/%s is older than the last revoke; restore the newest, or use "
-			  "--new-key",
-			  dir, KEY_FILE);
+		log_older_key(x);
 		break;
 	case -EPROTO:
 		*exit_code = HOLDFAST_EXIT_NEWER;

@@ -25,6 +25,7 @@
 
 #include "base/log.h"
 #include "base/secret.h"
+#include "base/secret_heap.h"
 #include "base/util.h"
 #include "export/helper_private.h"
 
@@ -313,6 +314,7 @@ _Noreturn void helper_run(struct helper_memory *memory, struct keysource *source
 	v->source = source;
 	v->statedir = statedir;
 	(void)prctl(PR_SET_NAME, "holdfast-key", 0, 0, 0);
+	secret_heap_leave_children_out();
 	v->load_error = load(v);
 	ret = shut_in(v, life, parent);
 	if (ret)

@@ -39,9 +39,14 @@ device_is_up() {
 # The process that serves: with --sandbox=namespace it is the child of the one that was started.
 declare -A INSIDE=()
 device_inside() {
-	local child
-	read -r child _ <"/proc/$1/task/$1/children"
-	echo "${child:-$1}"
+	local child children
+	read -r -a children <"/proc/$1/task/$1/children"
+	for child in "${children[@]}"; do
+		[[ $(<"/proc/$child/comm") == holdfast-key ]] && continue # the key helper
+		echo "$child"
+		return
+	done
+	echo "$1"
 }
 
 # device_ends NAME CODE: within 5 seconds, and its socket is gone.

@@ -13,7 +13,8 @@ enum holdfast_exit {
 	HOLDFAST_EXIT_STATE =
 		4, /* the state directory cannot be used (read-only, full, no permission) */
 	HOLDFAST_EXIT_KEY =
-		5, /* the key file is lost, damaged, of another export, or open to others */
+		5, /* the key is lost, damaged, of another export, or open to others; its
+		    * source cannot be used; the key helper has ended */
 	HOLDFAST_EXIT_MAP = 6,	      /* the map is damaged or of another export */
 	HOLDFAST_EXIT_NEWER = 7,      /* key or map come from a newer version */
 	HOLDFAST_EXIT_OTHER_ROOT = 8, /* the path is known, but another directory is there */

@@ -11,7 +11,7 @@
  *
  * Layout: version (1 byte, HOLDFAST_SEALED_VERSION) | key id (1) | SIV tag (16) | ciphertext.
  * Opaque but for the first two bytes. Equal objects give equal bytes, in every run and daemon of the
- * export, until the sealing key is rotated or the root generation raised. At most 64 bytes for ext4 and
+ * export, until the sealing key is rotated (older bytes open for fifteen more rotations) or the root generation raised. At most 64 bytes for ext4 and
  * xfs, never more than HOLDFAST_SEALED_MAX for the file systems whose handles persist.
  */
 #define HOLDFAST_SEALED_XATTR "trusted.holdfast.handle"

@@ -186,6 +186,20 @@ int store_record(struct record *rec, enum record_kind kind, const struct minted 
 
 uint64_t store_since(struct worker *w);
 
+/* --- export_key.c ---------------------------------------------------------------------------------------------- */
+
+/* The key as it is now, without sealing keys if a helper has them. As keysource_load(). */
+int key_load(struct export *x, struct keyring **out);
+/* The key of an export that is being opened; on a first run it is made. 0 or -errno after one line in the log. */
+int key_open(struct export *x, struct epoch *e, bool *first_run, int *exit_code);
+/* With the ring: says which key seals, or that another daemon's does. 0 or -errno after one line in the log. */
+int key_settle(struct export *x, struct epoch *e, int *exit_code);
+/* A keyring_renew_fn; `arg` is the export. */
+void key_renew(void *arg, struct keyring *k);
+/* Logs that the root generation is lower than one that was seen. */
+void key_say_older(const struct export *x);
+bool export_state_has(const struct export *x, const char *name);
+
 /* --- entry.c: from what was looked at to a node -------------------------------------------------------------- */
 
 /* ring_tail() from before, the look at (parent, name), and its node with a reference. `fd` >= 0: look by it. */

@@ -17,7 +17,6 @@
 
 #include "base/log.h"
 #include "base/util.h"
-#include "export/generation.h"
 #include "export/map_files.h"
 #include "holdfast/exit.h"
 
@@ -72,56 +71,6 @@ static int epoch_map(struct export *x, struct epoch *e, bool create, bool *creat
 	return map_open(&config, &e->map, created);
 }
 
-/* The key as it is now: by the helper, if there is one. */
-static int load_key(struct export *x, struct keyring **out)
-{
-	int ret;
-
-	if (!x->config.helper)
-		return keysource_load(x->config.key, x->config.statedir, out);
-	ret = helper_keyring(x->config.helper, out);
-	/* It reads the key's own generation; what lies in the state directory is ours to read. */
-	if (!ret && x->config.key->kind != KEYSOURCE_STATE)
-		ret = generation_apply(x->config.statedir, *out);
-	if (ret) {
-		keyring_free(*out);
-		*out = NULL;
-	}
-	return ret;
-}
-
-/*
- * A keyring asks whether there was a rotation: what the daemons share says which key seals. If the key that we can read
- * is not it, that is not tried again before the number changes.
- */
-static void renew_keyring(void *arg, struct keyring *k)
-{
-	struct export *x = arg;
-	struct keyring *fresh = NULL;
-	uint64_t active = ring_shared_get(x->ring, RING_ACTIVE_KEY);
-	int ret;
-
-	if (active == keyring_active(k))
-		return;
-	pthread_mutex_lock(&x->renew_lock);
-	if (active == keyring_active(k) || active == x->renew_tried)
-		goto out;
-	ret = load_key(x, &fresh);
-	if (!ret && keyring_active(fresh) != keyring_active(k)) {
-		ret = keyring_take_over(k, fresh);
-		if (!ret)
-			log_info("key: sealing key %u is in use", keyring_active(k));
-	}
-	if (ret == 0)
-		x->renew_tried = active == keyring_active(k) ? 0 : active;
-	else
-		log_limited(LOG_LEVEL_ERROR, "key: cannot take the new sealing key over: %s",
-			    strerror(-ret));
-	keyring_free(fresh);
-out:
-	pthread_mutex_unlock(&x->renew_lock);
-}
-
 /*
  * `revoke` has raised the root generation: new keys, the map with its rows dropped, an empty cache. On
  * failure the old epoch stays, and its workers are unfit: they answer nothing until it works.
@@ -135,10 +84,10 @@ static int epoch_next(struct export *x, uint32_t root_generation)
 	if (x->epoch->root_generation >= root_generation)
 		goto out; /* another worker was first */
 	e = calloc(1, sizeof(*e));
-	ret = e ? load_key(x, &e->keyring) : -ENOMEM;
+	ret = e ? key_load(x, &e->keyring) : -ENOMEM;
 	if (ret < 0)
 		goto fail;
-	keyring_set_renew(e->keyring, renew_keyring, x);
+	keyring_set_renew(e->keyring, key_renew, x);
 	e->root_generation = keyring_root_generation(e->keyring);
 	if (e->root_generation < root_generation) {
 		ret = -EAGAIN; /* the key in the state directory is not the one that was raised */
@@ -340,126 +289,7 @@ static int probe_share(struct export *x, struct mint *mint, int *exit_code)
 	return ret < 0 ? ret : hostfs_look_root(x->hostfs, mint, x->root, &x->root_look);
 }
 
-/* --- opening: the key --------------------------------------------------------------------------------------------- */
-
-static bool state_has(const struct export *x, const char *name)
-{
-	return faccessat(x->config.statedir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-static int key_failed(const struct export *x, int error, int *exit_code)
-{
-	const char *dir = x->config.statepath;
-
-	if (x->config.key->kind != KEYSOURCE_STATE) {
-		*exit_code = keysource_failed(x->config.key, dir, error);
-		return error;
-	}
-	*exit_code = HOLDFAST_EXIT_KEY;
-	switch (error) {
-	case -ENOENT:
-		log_error("key: %s/%s is missing, but the map is there; restore the key from a "
-			  "backup, or start "
-			  "over with --new-key, which makes every handle given out so far stale",
-			  dir, KEY_FILE);
-		break;
-	case -EPERM:
-		log_error("key: %s/%s can be read or written by others than its owner; chmod 0600 "
-			  "it, and if "
-			  "others may have read it, use --new-key",
-			  dir, KEY_FILE);
-		break;
-	case -EBADMSG:
-		log_error("key: %s/%s is damaged; restore it from a backup, or start over with "
-			  "--new-key",
-			  dir, KEY_FILE);
-		break;
-	case -EPROTO:
-		*exit_code = HOLDFAST_EXIT_NEWER;
-		log_error("key: %s/%s was made by a newer version of holdfast; use that", dir,
-			  KEY_FILE);
-		break;
-	default:
-		*exit_code = HOLDFAST_EXIT_STATE;
-		log_error("key: cannot use %s/%s: %s", dir, KEY_FILE, strerror(-error));
-	}
-	return error;
-}
-
-static int open_key(struct export *x, struct epoch *e, bool *first_run, int *exit_code)
-{
-	int ret = load_key(x, &e->keyring);
-
-	/* A key from elsewhere may have served before, and its state may be lost: never a first run. */
-	*first_run = x->config.key_is_new && !ret && !state_has(x, MAP_FILE);
-	if (ret == -ENOENT && x->config.key->kind == KEYSOURCE_STATE && !x->config.helper &&
-	    !state_has(x, MAP_FILE)) {
-		ret = keyring_generate(&e->keyring);
-		if (!ret)
-			ret = keyring_store(e->keyring, x->config.statedir, KEY_FILE, true);
-		*first_run = ret == 0;
-		if (ret == -EEXIST) { /* another daemon's first run, at the same moment */
-			keyring_free(e->keyring);
-			e->keyring = NULL;
-			ret = keyring_load(x->config.statedir, KEY_FILE, &e->keyring);
-		} else if (ret < 0) {
-			*exit_code = HOLDFAST_EXIT_STATE;
-			log_error("key: cannot write %s/%s: %s; see to the state directory or give "
-				  "another by "
-				  "--state-dir",
-				  x->config.statepath, KEY_FILE, strerror(-ret));
-			return ret;
-		}
-	}
-	if (ret < 0)
-		return key_failed(x, ret, exit_code);
-	e->root_generation = keyring_root_generation(e->keyring);
-	return 0;
-}
-
 /* --- opening: ring and map ------------------------------------------------------------------------------------------ */
-
-static void log_older_key(const struct export *x)
-{
-	if (x->config.key->kind == KEYSOURCE_STATE)
-		log_error("key: %s/%s is older than the last revoke; restore the newest, or use "
-			  "--new-key",
-			  x->config.statepath, KEY_FILE);
-	else
-		log_error("key: %s/%s is missing or older than the last revoke; restore the newest",
-			  x->config.statepath, GENERATION_FILE);
-}
-
-/* Does another process have the export open? Asked before we do. */
-static bool others_serve(const struct export *x)
-{
-	CLEANUP_FD int fd =
-		openat(x->config.statedir, DAEMONS_LOCK_FILE, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-
-	return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-}
-
-/*
- * All daemons of an export must open what one of them seals. Who reads a file follows a rotation; who was given the key
- * does not, and may not come with another one while others serve.
- */
-static int settle_sealing_key(struct export *x, struct epoch *e, int *exit_code)
-{
-	uint64_t others = ring_shared_get(x->ring, RING_ACTIVE_KEY);
-
-	keyring_set_renew(e->keyring, renew_keyring, x);
-	if (others && others != keyring_active(e->keyring) && !keysource_is_file(x->config.key) &&
-	    others_serve(x)) {
-		*exit_code = HOLDFAST_EXIT_KEY;
-		log_error("key: other daemons of this export seal with key %u, and %s has key %u; "
-			  "stop them all, then start them with the new key",
-			  (unsigned)others, x->config.key->shown, keyring_active(e->keyring));
-		return -EBUSY;
-	}
-	ring_shared_set(x->ring, RING_ACTIVE_KEY, keyring_active(e->keyring));
-	return 0;
-}
 
 /* A ring that makes no sense is kept for who wants to look, and a scan makes good what it held. */
 static int open_ring(struct export *x, struct epoch *e, bool *fresh, int *exit_code)
@@ -484,11 +314,11 @@ static int open_ring(struct export *x, struct epoch *e, bool *fresh, int *exit_c
 	}
 	if (ring_shared_get(x->ring, RING_ROOT_GENERATION) > e->root_generation) {
 		*exit_code = HOLDFAST_EXIT_KEY;
-		log_older_key(x);
+		key_say_older(x);
 		return -ESTALE;
 	}
 	ring_shared_set(x->ring, RING_ROOT_GENERATION, e->root_generation);
-	return settle_sealing_key(x, e, exit_code);
+	return key_settle(x, e, exit_code);
 }
 
 static int map_failed(const struct export *x, int error, int *exit_code)
@@ -511,7 +341,7 @@ static int map_failed(const struct export *x, int error, int *exit_code)
 		break;
 	case -ESTALE:
 		*exit_code = HOLDFAST_EXIT_KEY;
-		log_older_key(x);
+		key_say_older(x);
 		break;
 	case -EPROTO:
 		*exit_code = HOLDFAST_EXIT_NEWER;
@@ -691,7 +521,7 @@ int export_open(const struct export_config *config, struct export **out, int *ex
 	/* The attachments' key is needed for nothing in a look at the root: any will do to probe. */
 	if (!ret)
 		ret = config->handles == HANDLES_NEVER ? keyring_generate(&e->keyring)
-						       : open_key(x, e, &first_run, exit_code);
+						       : key_open(x, e, &first_run, exit_code);
 	if (!ret)
 		ret = mint_new(e->keyring, &mint);
 	if (!ret)

@@ -16,9 +16,12 @@
 
 #include <cmocka.h>
 
+#undef MAP_FILE /* a flag of mmap(2) that has no meaning; the map's file has that name */
+
 #include "base/log.h"
 #include "base/util.h"
 #include "export/helper_private.h"
+#include "export/map.h"
 #include "export/tests/fixture.h"
 
 struct kit {
@@ -174,6 +177,40 @@ static void test_a_key_that_cannot_be_read_is_said_at_the_start(void **state)
 	assert_null(h);
 }
 
+/* That it has gone says nothing about what is in the map: nothing is taken for damaged, nothing is written over. */
+static void test_its_end_makes_no_row_a_forgery(void **state)
+{
+	struct kit *k = *state;
+	char path[128];
+	const struct map_config config = { .path = path, .keyring = k->stripped, .create = true };
+	struct record rec = fixture_record(RECORD_SEEN, 5, 1, "a", false);
+	struct map *m;
+	struct map_reader *r;
+	struct map_writer *w;
+	struct row row;
+	uint64_t value;
+
+	(void)snprintf(path, sizeof(path), "%s/" MAP_FILE, k->f->dir);
+	assert_int_equal(map_open(&config, &m, NULL), 0);
+	assert_int_equal(map_reader_new(m, &r), 0);
+	assert_int_equal(map_writer_new(m, &w), 0);
+	assert_int_equal(map_begin(w), 0);
+	assert_int_equal(map_apply(w, &rec), 0);
+	assert_int_equal(map_commit(w, 8), 0);
+	assert_int_equal(map_get(r, (rowid_t){ 5 }, &row), 0);
+
+	assert_int_equal(kill(helper_pid(k->helper), SIGKILL), 0);
+	assert_true(helper_wait(k->helper));
+	assert_int_equal(map_get(r, (rowid_t){ 5 }, &row), -EOWNERDEAD);
+	assert_int_equal(map_field_get(m, MAP_DRAINED, &value), -EOWNERDEAD);
+	rec = fixture_record(RECORD_SEEN, 5, 2, "another", false);
+	assert_int_equal(map_begin(w), 0);
+	assert_int_equal(map_apply(w, &rec), -EOWNERDEAD);
+	map_reader_free(r);
+	map_writer_free(w);
+	map_close(m);
+}
+
 /* --- hostile requests ------------------------------------------------------------------------------ */
 
 static int submit(struct helper_memory *m, unsigned i)
@@ -264,6 +301,7 @@ int main(void)
 		T(test_it_seals_and_opens_as_we_would),
 		T(test_it_takes_a_rotation_over_and_seals_anew_in_batches),
 		T(test_its_end_is_noticed),
+		T(test_its_end_makes_no_row_a_forgery),
 		T(test_a_key_that_cannot_be_read_is_said_at_the_start),
 		T(test_numbers_that_lie_are_refused),
 	};

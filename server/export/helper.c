@@ -3,7 +3,8 @@
  * helper.c - the daemon's side of the key helper: starting it, asking it, noticing its end.
  *
  * Any thread asks, each by a slot of its own for as long as it takes. Shared memory and futexes, since a cold decode
- * waits for the answer: with a processor to spare neither side sleeps between two requests.
+ * waits for the answer. Neither side looks at a number for a while before it sleeps over it: on a machine that is
+ * busy that keeps the other side from running (m: ten times as long).
  */
 #include "export/helper.h"
 
@@ -11,7 +12,6 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -27,7 +27,6 @@
 #include "base/util.h"
 #include "export/helper_private.h"
 
-#define LOOKS 2000	  /* at a number, before going to sleep over it */
 #define NAP_NS 100000000L /* then see whether the helper is there still */
 
 struct helper {
@@ -35,7 +34,6 @@ struct helper {
 	pid_t pid;
 	int life;    /* our end: a hang-up is the helper's end */
 	int release; /* eventfd */
-	unsigned patience;
 	atomic_bool dead;
 	pthread_mutex_t lock; /* guards `free` */
 	pthread_cond_t freed;
@@ -43,13 +41,6 @@ struct helper {
 };
 
 /* --- what both sides use -------------------------------------------------------------------------- */
-
-unsigned helper_patience(void)
-{
-	cpu_set_t set;
-
-	return sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) > 1 ? LOOKS : 0;
-}
 
 void helper_futex_wait(atomic_uint *word, unsigned value, long timeout_ns)
 {
@@ -107,7 +98,6 @@ int helper_start(struct keysource *source, int statedir, struct helper **out)
 		return err;
 	h->life = h->release = -1;
 	h->free = UINT64_MAX;
-	h->patience = helper_patience();
 	(void)pthread_mutex_init(&h->lock, NULL);
 	(void)pthread_cond_init(&h->freed, NULL);
 	h->memory = make_memory();
@@ -231,11 +221,6 @@ static int ask(struct helper *h, struct helper_slot *slot, enum helper_op op)
 	ring_bell(h->memory);
 	if (op == HELPER_QUIT)
 		return 0;
-	for (unsigned i = 0; i < h->patience; i++) {
-		if (atomic_load_explicit(&slot->state, memory_order_acquire) == SLOT_ANSWERED)
-			return slot->result;
-		helper_pause();
-	}
 	if (!atomic_compare_exchange_strong(&slot->state, &asked, SLOT_ASKED_ASLEEP))
 		return slot->result;
 	while (atomic_load(&slot->state) != SLOT_ANSWERED) {

@@ -53,19 +53,6 @@ struct helper_memory {
 	alignas(HELPER_LINE) struct helper_slot slots[HELPER_SLOTS];
 };
 
-/* How often it is looked at the other side's number before going to sleep: some microseconds; 0 with one processor. */
-unsigned helper_patience(void);
-
-/* Between two looks. */
-static inline void helper_pause(void)
-{
-#if defined(__x86_64__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ volatile("yield");
-#endif
-}
-
 /* futex(2) of memory that processes share. */
 void helper_futex_wait(atomic_uint *word, unsigned value, long timeout_ns); /* 0: for ever */
 void helper_futex_wake(atomic_uint *word);

@@ -30,6 +30,7 @@
 #include "export/helper_private.h"
 
 #define DESCRIPTORS 16 /* limit; two are open */
+#define NICE (-10)     /* a request of a guest waits for each answer, which takes microseconds */
 
 struct service {
 	struct helper_memory *memory;
@@ -47,6 +48,8 @@ struct service {
 
 static int stage_limits(void)
 {
+	int before = getpriority(PRIO_PROCESS, 0);
+
 	static const struct {
 		int which;
 		rlim_t most;
@@ -64,6 +67,9 @@ static int stage_limits(void)
 		if (setrlimit((__rlimit_resource_t)limits[i].which, &r))
 			return errno_neg();
 	}
+	/* Who may not goes on as it is. */
+	if (before > NICE && setpriority(PRIO_PROCESS, 0, NICE) && errno != EACCES)
+		return errno_neg();
 	return 0;
 }
 
@@ -283,16 +289,14 @@ static void answer(struct service *v, struct helper_slot *slot)
 }
 
 /* The bits of slots that wait for an answer, when there are any. */
-static uint64_t wait_for_requests(struct helper_memory *m, unsigned patience)
+static uint64_t wait_for_requests(struct helper_memory *m)
 {
 	for (;;) {
 		unsigned bell;
+		uint64_t asked = atomic_exchange(&m->asked, 0);
 
-		for (unsigned i = 0; i <= patience; i++) {
-			if (atomic_load_explicit(&m->asked, memory_order_relaxed))
-				return atomic_exchange(&m->asked, 0);
-			helper_pause();
-		}
+		if (asked)
+			return asked;
 		bell = atomic_load(&m->bell);
 		atomic_store(&m->asleep, 1);
 		if (!atomic_load(&m->asked))
@@ -305,7 +309,6 @@ _Noreturn void helper_run(struct helper_memory *memory, struct keysource *source
 			  int life, int parent)
 {
 	struct service *v = secret_alloc(sizeof(*v));
-	unsigned patience = helper_patience();
 	int ret;
 
 	if (!v)
@@ -320,7 +323,7 @@ _Noreturn void helper_run(struct helper_memory *memory, struct keysource *source
 	if (ret)
 		_exit(EXIT_FAILURE); /* the daemon says that there is no helper */
 	for (;;) {
-		uint64_t asked = wait_for_requests(memory, patience);
+		uint64_t asked = wait_for_requests(memory);
 
 		for (; asked; asked &= asked - 1)
 			answer(v, &memory->slots[__builtin_ctzll(asked)]);

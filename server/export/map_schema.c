@@ -224,7 +224,7 @@ static int check_owner(struct map *m)
 	return err;
 }
 
-/* Nobody has seen a handle of this root generation yet, so no row is missing. In a transaction. */
+/* Nobody has seen a handle of this root generation yet, so no row is missing, nor sealed by an older key. */
 static int write_complete(struct map *m)
 {
 	static const char *const sql = META_PUT;
@@ -235,6 +235,8 @@ static int write_complete(struct map *m)
 		err = meta_put(put, m->envelope, MAP_COMPLETE, 1);
 	if (!err)
 		err = meta_put(put, m->envelope, MAP_CLEAN, 1);
+	if (!err)
+		err = meta_put(put, m->envelope, MAP_SEALED_BY, keyring_active(m->config.keyring));
 	map_finalize(&put, 1);
 	return err;
 }

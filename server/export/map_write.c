@@ -34,8 +34,7 @@ static const char *const writer_sql[W_STMTS] = {
 	[W_PLACE_PUT] = "INSERT INTO place(id,sealed) VALUES(?1,?2)",
 	[W_CLASH_LIST] = "SELECT tweak,sealed FROM clash WHERE id=?1 ORDER BY tweak",
 	[W_CLASH_PUT] = "INSERT INTO clash(id,tweak,sealed) VALUES(?1,?3,?2)",
-	[W_OLD_TABLE] = "SELECT name FROM sqlite_schema WHERE name GLOB '" MAP_OLD_PREFIX
-			"*' AND type='table'",
+	[W_OLD_TABLE] = "SELECT name FROM sqlite_schema WHERE name GLOB 'old_*' AND type='table'",
 };
 
 /* --- a writer ----------------------------------------------------------------------------------- */

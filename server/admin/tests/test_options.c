@@ -88,6 +88,15 @@ static void test_root_and_key_options_given_twice_are_refused_by_name(void **unu
 	refused(PARSE(BASE, S("--state-dir=/s"), S("--state-dir=/s")), "--state-dir: given twice");
 	refused(PARSE(BASE, S("--sandbox=none"), S("--sandbox=none")), "--sandbox: given twice");
 	refused(PARSE(BASE, S("--new-key"), S("--new-key")), "--new-key: given twice");
+	refused(PARSE(BASE, S("--key-file=a"), S("--key-file=b")), "--key-file: given twice");
+	refused(PARSE(BASE, S("--key-file=a"), S("--key-fd=3")), "only one of --key-file");
+	refused(PARSE(BASE, S("--key-file=a"), S("--new-key")), "--new-key: makes a key in");
+	refused(PARSE(BASE, S("--key-fd=-1")), "--key-fd=-1: allowed is the number");
+	refused(PARSE(BASE, S("--key-fd=12345678")), "--key-fd=12345678: allowed is the number");
+	refused(PARSE(BASE, S("--key-credential=a/b")), "--key-credential=a/b: the name of");
+	refused(PARSE(BASE, S("--key-credential=..")), "--key-credential=..: the name of");
+	refused(PARSE(BASE, S("--key-helper"), S("--inode-file-handles=never")),
+		"--key-helper: needs handles that persist");
 	refused(PARSE(BASE, S("-o"), S("source=/c")), "--shared-dir: given twice");
 	refused(PARSE(S("-osource=/a,source=/b"), S("--mount=/c")), "--shared-dir: given twice");
 }

@@ -75,6 +75,12 @@ GUEST_SRC := $(sort $(wildcard guest-tests/lib/*.c guest-tests/guest/*.c guest-t
 ALL_C += $(GUEST_SRC)
 SCRIPTS += guest-tests/lib/prepare guest-tests/guest/init $(sort $(wildcard guest-tests/lib/*.sh guest-tests/cases/*.sh))
 
+# Cases of a hostile guest, over that library.
+HOSTILE_SRC := $(sort $(wildcard guest-tests/hostile/*.c))
+ALL_C += $(HOSTILE_SRC)
+ALL_H += $(sort $(wildcard guest-tests/hostile/*.h))
+SCRIPTS += $(sort $(wildcard guest-tests/hostile/cases/*.sh guest-tests/hostile/lib/*.sh))
+
 OBJ = $(SERVER_SRC:%.c=build/obj/%.o)
 ASAN_OBJ = $(SERVER_SRC:%.c=build/asan/obj/%.o)
 TSAN_OBJ = $(SERVER_SRC:%.c=build/tsan/obj/%.o)
@@ -84,6 +90,7 @@ TOOLS = $(TOOL_SRC:tests/tools/%.c=build/tests/%)
 FUZZERS = $(filter fuzz_%,$(FUZZ_SRC:fuzz/%.c=%))
 REPLAYS = $(FUZZERS:%=build/asan/fuzz/%)
 NATIVE = build/native/libfrontend.a
+HOSTILE = build/native/hostile
 NATIVE_TESTS = $(patsubst %.c,build/native/%,$(notdir $(filter guest-tests/native/tests/test_%,$(NATIVE_TEST_SRC))))
 
 # ---- what a person types -----------------------------------------------------------------------------
@@ -111,7 +118,7 @@ test-full: deps-test ## the same with more repetitions and larger trees
 	@guest-tests/lib/prepare
 	@FULL=1 tests/run
 
-test-built: build/holdfast build/asan/holdfast build/tsan/holdfast $(UNIT) $(ASAN_UNIT) $(TOOLS) $(REPLAYS) $(NATIVE) $(NATIVE_TESTS) build/native/model
+test-built: build/holdfast build/asan/holdfast build/tsan/holdfast $(UNIT) $(ASAN_UNIT) $(TOOLS) $(REPLAYS) $(NATIVE) $(NATIVE_TESTS) $(HOSTILE) build/native/model
 
 unit: $(UNIT) ## the unit tests alone (no root needed)
 	@set -e; for t in $(UNIT); do echo "$$t"; $$t; done
@@ -228,6 +235,10 @@ build/native/test_%: build/obj/guest-tests/native/tests/test_%.o build/obj/guest
 	$(call cc,LINK) $(CFLAGS_ALL) $(HARDEN_LINK) -o $@ $^ $(LDFLAGS) -lpthread
 
 build/bench/device: $(BENCH_DEVICE_SRC:%.c=build/obj/%.o) $(NATIVE)
+	@mkdir -p $(@D)
+	$(call cc,LINK) $(CFLAGS_ALL) $(HARDEN_LINK) -o $@ $^ $(LDFLAGS) -lpthread
+
+$(HOSTILE): $(HOSTILE_SRC:%.c=build/obj/%.o) $(NATIVE)
 	@mkdir -p $(@D)
 	$(call cc,LINK) $(CFLAGS_ALL) $(HARDEN_LINK) -o $@ $^ $(LDFLAGS) -lpthread
 

@@ -154,15 +154,17 @@ static int kind_of_fd(struct hostile *h, const struct hostile_case *c)
 
 static int in_single_bytes(struct hostile *h, const struct hostile_case *c)
 {
-	const struct {
-		struct frontend_header head;
-		uint64_t features;
-	} message = { { VHOST_SET_FEATURES, FE_FLAG_VERSION, 8 }, FE_F_V1 | FE_F_PROTOCOL };
+	const uint64_t features = FE_F_V1 | FE_F_PROTOCOL;
+	const struct frontend_header head = { VHOST_SET_FEATURES, FE_FLAG_VERSION,
+					      sizeof(features) };
+	uint8_t bytes[sizeof(head) + sizeof(features)];
 	int ret = 0;
 
 	(void)c;
-	for (size_t i = 0; i < 20 && !ret; i++)
-		ret = frontend_send_bytes(&h->dev.fe, (const uint8_t *)&message + i, 1, NULL, 0);
+	memcpy(bytes, &head, sizeof(head));
+	memcpy(bytes + sizeof(head), &features, sizeof(features));
+	for (size_t i = 0; i < sizeof(bytes) && !ret; i++)
+		ret = frontend_send_bytes(&h->dev.fe, bytes + i, 1, NULL, 0);
 	return expect(h, "sent", ret, 0);
 }
 

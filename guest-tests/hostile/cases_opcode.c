@@ -109,7 +109,10 @@ static int overlong(struct hostile *h, const struct hostile_case *c)
 }
 
 #define EACH(text, op)                                                                             \
-	{ .name = text " is cut off at every byte", .run = truncated, .arg = (op) },               \
+	{ .name = text " is cut off at every byte",                                                \
+	  .run = truncated,                                                                        \
+	  .arg = (op),                                                                             \
+	  .lines = (op) == FUSE_INIT ? 6 : 0 },                                                    \
 	{                                                                                          \
 		.name = text " has bytes behind it, or a length that lies", .run = overlong,       \
 		.arg = (op)                                                                        \

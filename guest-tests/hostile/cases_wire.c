@@ -220,6 +220,7 @@ static const struct hostile_case cases[] = {
 	  .run = other_init,
 	  .arg = VERSION(7, 38),
 	  .arg2 = EPROTO,
+	  .lines = 1,
 	  .data = &eight },
 	{ .name = "INIT of 12 bytes",
 	  .run = other_init,

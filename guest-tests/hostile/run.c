@@ -21,23 +21,27 @@
 #define SETTLE_MS 5000
 #define LINE_MAX_BYTES 1000
 
-/* Waits until one line more will be shown. */
-static void pace(void)
-{
-	static uint64_t window;
-	static unsigned shown;
-	uint64_t now = clock_ns() / NS_PER_SECOND;
+/* Lines that a second of the clock may have been given. */
+static uint64_t window;
+static unsigned shown;
 
-	if (now == window && shown >= LINES_PER_SECOND) {
-		while (clock_ns() / NS_PER_SECOND == window)
-			(void)poll(NULL, 0, 20);
-		now = clock_ns() / NS_PER_SECOND;
-	}
+static void count_line(void)
+{
+	const uint64_t now = clock_ns() / NS_PER_SECOND;
+
 	if (now != window) {
 		window = now;
 		shown = 0;
 	}
 	shown++;
+}
+
+/* Waits until one line more will be shown; when it comes is not known: count_line() again when it has. */
+static void pace(void)
+{
+	while (clock_ns() / NS_PER_SECOND == window && shown >= LINES_PER_SECOND)
+		(void)poll(NULL, 0, 20);
+	count_line();
 }
 
 /* Is what was agreed on still answered, where no ring runs? */
@@ -132,6 +136,7 @@ static enum verdict try(struct hostile *h, const struct hostile_case *c)
 {
 	struct watch_fds fds = { 0 };
 	const long from = watch_size(h->log);
+	uint64_t begun = 0;
 	bool ended = false;
 	int ret = 0;
 
@@ -140,13 +145,17 @@ static enum verdict try(struct hostile *h, const struct hostile_case *c)
 	h->said[0] = '\0';
 	if (c->stage != RUNNING || c->options)
 		ret = session_open(h, c->stage, c->options);
-	if (!ret && c->want != SERVED)
+	if (!ret && c->want != SERVED) {
 		pace();
+		begun = window;
+	}
 	h->said[0] = '\0';
 	if (!ret)
 		ret = c->run(h, c);
 	if (!ret)
 		ret = judge_connection(h, c, &ended);
+	if (begun && clock_ns() / NS_PER_SECOND != begun)
+		count_line();
 	session_close(h);
 	if (h->pid && !watch_alive(h->pid))
 		return DEAD;

@@ -11,6 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* What the scan for objects says, when the host has deleted some. */
+#define INFORMATION "holdfast: scan: "
+
 long watch_size(const char *log)
 {
 	struct stat st;
@@ -29,6 +32,8 @@ unsigned watch_lines(const char *log, long from, char *line, size_t size)
 		return 0;
 	if (fseek(f, from, SEEK_SET) == 0) {
 		while (fgets(text, sizeof(text), f)) {
+			if (strncmp(text, INFORMATION, strlen(INFORMATION)) == 0)
+				continue;
 			if (n++ == 0)
 				(void)snprintf(line, size, "%s", text);
 		}

@@ -628,6 +628,51 @@ void cache_forget(struct cache *c, nodeid_t id, uint64_t count)
 		node_change(c, n, shard_of(c, id), change_forget, count);
 }
 
+/* Is it of no use, now that nobody has looked it up? Under the shard's lock. */
+static bool node_idle(const struct node *n)
+{
+	return n->refs == 0 && n->lookups == 0 && (n->nameless || !n->persistent) &&
+	       !nodeid_is_root(n->nodeid);
+}
+
+/* A reference to the next idle node from *at on, or NULL. */
+static struct node *shard_next_idle(struct shard *s, size_t *at)
+{
+	struct node *n = NULL;
+
+	pthread_mutex_lock(&s->lock);
+	for (; *at < s->count && !n; (*at)++)
+		if (node_idle(s->clock[*at]))
+			n = s->clock[*at];
+	if (n) {
+		n->refs++;
+		(*at)--; /* its slot goes to another */
+	}
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
+void cache_forget_all(struct cache *c)
+{
+	for (unsigned i = 0; i < SHARDS; i++) {
+		struct shard *s = &c->shards[i];
+		struct node *n;
+		size_t at = 0;
+
+		pthread_mutex_lock(&s->lock);
+		for (size_t k = 0; k < s->count; k++) {
+			n = s->clock[k];
+			if (n->lookups > 0 && (n->nameless || !n->persistent))
+				atomic_fetch_sub(&c->pinned, 1);
+			n->lookups = 0;
+		}
+		pthread_mutex_unlock(&s->lock);
+		/* What is open or in hand goes when that ends. */
+		while ((n = shard_next_idle(s, &at)))
+			cache_put(c, n);
+	}
+}
+
 /* --- descriptors ---------------------------------------------------------------------------------------- */
 
 int cache_fd(const struct node *n)

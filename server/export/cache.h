@@ -84,6 +84,8 @@ void cache_drop_all(struct cache *c, uint32_t root_generation);
 /* One lookup more, so that FORGET balances; and FORGET itself. */
 void cache_remember(struct cache *c, struct node *n);
 void cache_forget(struct cache *c, nodeid_t id, uint64_t count);
+/* Every lookup is forgotten: whoever had them is gone, or began anew. */
+void cache_forget_all(struct cache *c);
 
 /*
  * The node's descriptor, or -1. While the caller holds its reference it stays open.

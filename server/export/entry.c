@@ -596,6 +596,11 @@ void export_forget(struct worker *w, nodeid_t id, uint64_t count)
 	cache_forget(w->x->cache, id, count);
 }
 
+void export_forget_all(struct worker *w)
+{
+	cache_forget_all(w->x->cache);
+}
+
 int export_shown_ino(struct worker *w, struct node *dir, const char *name, uint64_t d_ino,
 		     unsigned char d_type, uint64_t *out)
 {

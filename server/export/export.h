@@ -129,6 +129,8 @@ int export_getattr(struct worker *w, struct node *n, int fd, unsigned mask, stru
 
 /* FORGET; unknown nodes, the root and counts that are too large are ignored. */
 void export_forget(struct worker *w, nodeid_t id, uint64_t count);
+/* The end of a session: its lookups hold nothing any more. Nodeids stay as valid as they are. */
+void export_forget_all(struct worker *w);
 
 /* The inode number that READDIR must show for an entry of `dir`, given what getdents said. */
 int export_shown_ino(struct worker *w, struct node *dir, const char *name, uint64_t d_ino,

@@ -77,6 +77,8 @@ static void drop_session(struct fuse_server *s, enum server_state state)
 	worker_begin(s->worker, true);
 	lock_table_clear(s->locks);
 	file_table_clear(s->worker, s->files);
+	/* Or what the next guest cannot know of, unlinked files and their descriptors, would be held for ever. */
+	export_forget_all(s->worker);
 }
 
 void fuse_server_free(struct fuse_server *s)

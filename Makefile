@@ -79,7 +79,7 @@ SCRIPTS += guest-tests/lib/prepare guest-tests/guest/init $(sort $(wildcard gues
 HOSTILE_SRC := $(sort $(wildcard guest-tests/hostile/*.c))
 ALL_C += $(HOSTILE_SRC)
 ALL_H += $(sort $(wildcard guest-tests/hostile/*.h))
-SCRIPTS += $(sort $(wildcard guest-tests/hostile/cases/*.sh guest-tests/hostile/lib/*.sh))
+SCRIPTS += $(sort $(wildcard guest-tests/hostile/cases/*.sh guest-tests/hostile/lib/*.sh) guest-tests/hostile/compare)
 
 OBJ = $(SERVER_SRC:%.c=build/obj/%.o)
 ASAN_OBJ = $(SERVER_SRC:%.c=build/asan/obj/%.o)

@@ -186,8 +186,9 @@ static int forget_too_much(struct hostile *h, const struct hostile_case *c)
 {
 	struct fuse_attr attr;
 
-	if (forget(h, h->known, c->arg) || forget(h, h->known, c->arg))
-		return -1;
+	for (unsigned i = 0; i < 2; i++)
+		if (forget(h, h->known, c->arg))
+			return -1;
 	/* Its nodeid is right for as long as the file is there. */
 	return expect(h, "GETATTR after FORGET", fecall_getattr(&h->f, h->known, &attr), 0);
 }

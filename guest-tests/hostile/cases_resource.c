@@ -118,8 +118,8 @@ static int wait_without_end(struct hostile *h, const struct hostile_case *c)
 /* Many lookups that are never forgotten. */
 static int look_up_without_end(struct hostile *h, const struct hostile_case *c)
 {
-	struct watch_fds before;
-	struct watch_fds now;
+	struct watch_fds before = { 0 };
+	struct watch_fds now = { 0 };
 	struct fuse_entry_out entry;
 	char name[64];
 

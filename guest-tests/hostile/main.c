@@ -14,6 +14,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -95,12 +96,23 @@ static bool matches(const char *area, const char *name, char **patterns, int cou
 	return count == 0;
 }
 
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	/* The share itself stays. */
+	return at->level ? remove(path) : 0;
+}
+
 static void one_foreign(struct hostile *h, const struct hostile_case *c, struct tally *t)
 {
 	struct foreign_result r;
 
 	if (c->need == NEED_OTHER || c->need == NEED_REVOKE || c->need == NEED_CAPS)
 		return;
+	/* It may have renamed what is needed. */
+	(void)nftw(h->share, remove_entry, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	make_share(h);
 	run_foreign(h, c, &r);
 	t->started += r.started;
 	t->lived += r.lived;

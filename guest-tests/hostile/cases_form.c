@@ -221,6 +221,8 @@ static int breaks_off(struct hostile *h, const struct hostile_case *c)
 		.name = (text), .run = kind_of_fd, ENDS, .arg = VHOST_##m, .arg2 = (n)             \
 	}
 
+static const struct fedevice_options with_inflight = { .inflight = true };
+
 static const struct hostile_case cases[] = {
 	{ .name = "message 0", .run = sized, ENDS },
 	{ .name = "a message that no specification has", .run = sized, ENDS, .arg = 39 },
@@ -315,7 +317,11 @@ static const struct hostile_case cases[] = {
 	KIND("a kick is a device", SET_VRING_KICK, 1),
 	KIND("a call is a directory", SET_VRING_CALL, 2),
 	KIND("a call is a file", SET_VRING_CALL, 3),
-	KIND("the record of requests in flight is a pipe", SET_INFLIGHT_FD, 0),
+	{ .name = "the record of requests in flight is a pipe",
+	  .run = kind_of_fd,
+	  ENDS,
+	  .arg = VHOST_SET_INFLIGHT_FD,
+	  .options = &with_inflight },
 	{ .name = "a message comes in single bytes", .run = in_single_bytes, .stage = NEGOTIATED },
 	{ .name = "64 messages come at once", .run = many_in_one, .stage = NEGOTIATED },
 	{ .name = "half a header, silence, and the end", .run = breaks_off, ENDS, .arg = 6 },

@@ -14,8 +14,6 @@
 #include "base/util.h"
 #include "hostile.h"
 
-#define INFLIGHT_BYTES 24
-
 static int send_state(struct hostile *h, const struct hostile_case *c)
 {
 	const uint32_t state[2] = { (uint32_t)(c->arg2 >> 32), (uint32_t)c->arg2 };
@@ -157,79 +155,6 @@ static int sealed_memory(struct hostile *h, const struct hostile_case *c)
 	return 0;
 }
 
-/* --- what is in flight ---------------------------------------------------------------------------------------------- */
-
-struct record {
-	uint64_t size, offset;
-	uint16_t queues, queue_size;
-};
-
-static int bad_record(struct hostile *h, const struct hostile_case *c)
-{
-	const struct record *r = c->data;
-	union vhost_payload payload = { .inflight = { r->size, r->offset, r->queues,
-						      r->queue_size } };
-
-	(void)frontend_send(&h->dev.fe, VHOST_SET_INFLIGHT_FD, &payload, INFLIGHT_BYTES,
-			    &h->dev.mem.regions[1].fd, 1, false);
-	return 0;
-}
-
-static int bad_record_size(struct hostile *h, const struct hostile_case *c)
-{
-	union vhost_payload payload = { .inflight = { .queues = (uint16_t)c->arg,
-						      .queue_size = (uint16_t)c->arg2 } };
-
-	(void)frontend_send(&h->dev.fe, VHOST_GET_INFLIGHT_FD, &payload, INFLIGHT_BYTES, NULL, 0,
-			    false);
-	return 0;
-}
-
-enum lie { LIE_VERSION, LIE_DESC_NUM, LIE_LAST, LIE_ALL, LIE_NOISE, LIE_CUT };
-
-/* A record whose bytes lie, and a connection that begins with it. */
-static int record_lies(struct hostile *h, const struct hostile_case *c)
-{
-	uint16_t *head;
-	uint8_t *at;
-
-	if (fedevice_share_inflight(&h->dev))
-		return wrong(h, "no record was given");
-	at = mmap(NULL, h->dev.inflight.inflight.size, PROT_READ | PROT_WRITE, MAP_SHARED,
-		  h->dev.inflight_fd, 0);
-	if (at == MAP_FAILED)
-		return wrong(h, "the record cannot be mapped");
-	/* Of queue 0: features, then version, desc_num, last_batch_head, used_idx. */
-	head = (uint16_t *)(void *)(at + 8);
-	head[0] = c->arg == LIE_VERSION ? 7 : 1;
-	head[1] = c->arg == LIE_DESC_NUM ? 60000 : 128;
-	if (c->arg == LIE_LAST) {
-		head[2] = 65535;
-		head[3] = 77;
-	}
-	for (unsigned i = 0; c->arg == LIE_ALL && i < 128; i++)
-		at[16 + i * 16] = 1;
-	for (size_t i = 0; c->arg == LIE_NOISE && i < h->dev.inflight.inflight.size; i++)
-		at[i] = (uint8_t)(i * 2654435761U >> 13);
-	(void)munmap(at, h->dev.inflight.inflight.size);
-	for (unsigned i = 0; i < h->dev.ring_count; i++)
-		if (fedevice_ring_start(&h->dev, i, 0))
-			break;
-	say(h, "rings were started");
-	return 0;
-}
-
-static int record_while_it_runs(struct hostile *h, const struct hostile_case *c)
-{
-	union vhost_payload payload = { .inflight = {
-						.size = 65536, .queues = 2, .queue_size = 128 } };
-
-	(void)c;
-	(void)frontend_send(&h->dev.fe, VHOST_SET_INFLIGHT_FD, &payload, INFLIGHT_BYTES,
-			    &h->dev.mem.regions[1].fd, 1, false);
-	return 0;
-}
-
 /* --- order ------------------------------------------------------------------------------------------------------------ */
 
 /* Right messages in any order, from a fixed seed; answers are thrown away. */
@@ -321,7 +246,7 @@ static int never_reads(struct hostile *h, const struct hostile_case *c)
 /* --- hang-ups ---------------------------------------------------------------------------------------------------------- */
 
 /* Requests that wait for a lock, and big reads, are in flight when the connection ends. */
-static int in_flight(struct hostile *h, const struct hostile_case *c, unsigned *sent)
+static int in_flight(struct hostile *h, const struct hostile_case *c, unsigned max, unsigned *sent)
 {
 	struct fecall_lock lock = { h->known, 0, 1, 0, 10, F_WRLCK, false };
 	struct fuse_read_in in = { .size = FEFUSE_IO };
@@ -337,7 +262,7 @@ static int in_flight(struct hostile *h, const struct hostile_case *c, unsigned *
 	in.fh = lock.fh;
 	if (c->need == NEED_LOCKS && fecall_setlk(&h->f, &lock))
 		return wrong(h, "lock failed");
-	for (*sent = 0; *sent < 40; (*sent)++) {
+	for (*sent = 0; *sent < max; (*sent)++) {
 		lock.owner = 2 + *sent;
 		if (*sent % 2 && c->need == NEED_LOCKS) {
 			if (fecall_setlkw_send(&h->f, 1, &lock, &unique) < 0)
@@ -352,7 +277,7 @@ static int in_flight(struct hostile *h, const struct hostile_case *c, unsigned *
 static int hang_up_in_flight(struct hostile *h, const struct hostile_case *c)
 {
 	unsigned sent;
-	int ret = in_flight(h, c, &sent);
+	int ret = in_flight(h, c, FEFUSE_SLOTS_MAX, &sent);
 
 	if (ret)
 		return ret;
@@ -364,7 +289,7 @@ static int hang_up_in_flight(struct hostile *h, const struct hostile_case *c)
 static int reset_in_flight(struct hostile *h, const struct hostile_case *c)
 {
 	unsigned sent;
-	int ret = in_flight(h, c, &sent);
+	int ret = in_flight(h, c, FEFUSE_SLOTS_MAX, &sent);
 
 	if (!ret)
 		ret = expect(h, "RESET_DEVICE",
@@ -387,7 +312,7 @@ static int memory_replaced(struct hostile *h, const struct hostile_case *c)
 	for (unsigned i = 0; i < 50; i++) {
 		uint16_t base;
 
-		if (i == 0 && c->need == NEED_LOCKS && in_flight(h, c, &sent))
+		if (i == 0 && c->need == NEED_LOCKS && in_flight(h, c, 40, &sent))
 			return -1;
 		if (fedevice_share_memory(&h->dev) || fedevice_ring_stop(&h->dev, 1, &base) ||
 		    fedevice_ring_start(&h->dev, 1, base))
@@ -421,13 +346,6 @@ static int memory_replaced(struct hostile *h, const struct hostile_case *c)
 			__VA_ARGS__                                                                \
 		}                                                                                  \
 	}
-#define RECORD_CASE(text, ...)                                                                     \
-	{                                                                                          \
-		.name = (text), .run = bad_record, ENDS(WITH_MEMORY),                              \
-		.data = &(const struct record){ __VA_ARGS__ }, .options = &with_inflight           \
-	}
-
-static const struct fedevice_options with_inflight = { .inflight = true };
 
 static const struct hostile_case cases[] = {
 	STATE_CASE("a ring has no descriptors", NEGOTIATED, SET_VRING_NUM, 1, 0),
@@ -511,63 +429,6 @@ static const struct hostile_case cases[] = {
 	  ENDS(RUNNING),
 	  .arg = 1 },
 	{ .name = "a region that may only be read", .run = sealed_memory, ENDS(WITH_MEMORY) },
-	RECORD_CASE("the record of requests in flight is too short", .size = 64, .queues = 2,
-		    .queue_size = 128),
-	RECORD_CASE("the record is longer than its file", .size = 1ULL << 40, .queues = 2,
-		    .queue_size = 128),
-	RECORD_CASE("the record begins at an odd offset", .size = 65536, .offset = 1, .queues = 2,
-		    .queue_size = 128),
-	RECORD_CASE("the record's offset wraps around 2^64", .size = 65536,
-		    .offset = UINT64_MAX - 4095, .queues = 2, .queue_size = 128),
-	RECORD_CASE("the record is of no queue", .size = 65536, .queue_size = 128),
-	RECORD_CASE("the record is of 65535 queues of 65535", .size = 1ULL << 19, .queues = 65535,
-		    .queue_size = 65535),
-	{ .name = "a record of no queues is asked for",
-	  .run = bad_record_size,
-	  ENDS(NEGOTIATED),
-	  .arg = 0,
-	  .arg2 = 128,
-	  .options = &with_inflight },
-	{ .name = "a record of 65535 queues is asked for",
-	  .run = bad_record_size,
-	  ENDS(NEGOTIATED),
-	  .arg = 65535,
-	  .arg2 = 65535,
-	  .options = &with_inflight },
-	{ .name = "the record has another version",
-	  .run = record_lies,
-	  .want = EITHER,
-	  .stage = WITH_MEMORY,
-	  .options = &with_inflight,
-	  .arg = LIE_VERSION },
-	{ .name = "the record is of more descriptors than the ring",
-	  .run = record_lies,
-	  .want = EITHER,
-	  .stage = WITH_MEMORY,
-	  .options = &with_inflight,
-	  .arg = LIE_DESC_NUM },
-	{ .name = "the record names a last head past the ring",
-	  .run = record_lies,
-	  .want = EITHER,
-	  .stage = WITH_MEMORY,
-	  .options = &with_inflight,
-	  .arg = LIE_LAST },
-	{ .name = "the record has all heads in flight",
-	  .run = record_lies,
-	  .want = EITHER,
-	  .stage = WITH_MEMORY,
-	  .options = &with_inflight,
-	  .arg = LIE_ALL },
-	{ .name = "the record is noise",
-	  .run = record_lies,
-	  .want = EITHER,
-	  .stage = WITH_MEMORY,
-	  .options = &with_inflight,
-	  .arg = LIE_NOISE },
-	{ .name = "a record is given while rings run",
-	  .run = record_while_it_runs,
-	  ENDS(RUNNING),
-	  .options = &with_inflight },
 	{ .name = "messages in any order, first seed",
 	  .run = any_order,
 	  .want = EITHER,

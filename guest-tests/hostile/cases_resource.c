@@ -94,25 +94,37 @@ static int lock_without_end(struct hostile *h, const struct hostile_case *c)
 	return 0;
 }
 
-/* More requests that wait for a lock than there are threads for them. */
+/* More requests that wait for a lock than there may be: the last are refused, and all others are served. */
 static int wait_without_end(struct hostile *h, const struct hostile_case *c)
 {
+	static struct fefuse more;
 	struct fecall_lock lock = { h->known, 0, 1, 0, 0, F_WRLCK, false };
 	uint64_t unique;
-	unsigned waiting = 0;
-	int slot;
+	unsigned refused = 0;
+	int slots[16];
 
 	(void)c;
-	if (fecall_open(&h->f, h->known, O_RDWR, &lock.fh) || fecall_setlk(&h->f, &lock))
+	if (fefuse_open(&more, &h->dev, 0, ARRAY_LEN(slots)) ||
+	    fecall_open(&h->f, h->known, O_RDWR, &lock.fh) || fecall_setlk(&h->f, &lock))
 		return wrong(h, "no lock");
-	for (; waiting < 44; waiting++) {
+	more.unique = 1ULL << 40;
+	for (unsigned i = 0; i < 56; i++) {
 		lock.owner++;
-		slot = fecall_setlkw_send(&h->f, 1, &lock, &unique);
-		if (slot < 0)
+		if (fecall_setlkw_send(&h->f, 1, &lock, &unique) < 0)
 			return wrong(h, "SETLKW was not sent");
 	}
-	say(h, "%u wait", waiting);
-	return session_innocent(h);
+	for (unsigned i = 0; i < ARRAY_LEN(slots); i++) {
+		lock.owner++;
+		slots[i] = fecall_setlkw_send(&more, 1, &lock, &unique);
+	}
+	if (session_innocent(h))
+		return -1;
+	for (unsigned i = 0; i < ARRAY_LEN(slots); i++)
+		refused += slots[i] >= 0 && fefuse_receive(&more, slots[i], 100) == -ENOLCK;
+	if (!refused)
+		return wrong(h, "72 wait, and none was refused");
+	say(h, "72 wait, %u were refused: ENOLCK", refused);
+	return 0;
 }
 
 /* Many lookups that are never forgotten. */

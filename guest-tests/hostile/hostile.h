@@ -72,8 +72,8 @@ struct hostile_area {
 	unsigned count;
 };
 
-extern const struct hostile_area area_ring, area_chain, area_race, area_message, area_form,
-	area_wire, area_opcode, area_extension, area_size, area_name, area_fh, area_node,
+extern const struct hostile_area area_ring, area_chain, area_race, area_message, area_record,
+	area_form, area_wire, area_opcode, area_extension, area_size, area_name, area_fh, area_node,
 	area_object, area_resource;
 
 /* --- what happened (say.c) ---------------------------------------------------------------------------------- */

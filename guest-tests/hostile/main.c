@@ -36,7 +36,7 @@
 static const struct hostile_area *const areas[] = {
 	&area_wire,    &area_opcode, &area_size, &area_extension, &area_name,
 	&area_fh,      &area_object, &area_node, &area_chain,	  &area_ring,
-	&area_message, &area_form,   &area_race, &area_resource,
+	&area_message, &area_record, &area_form, &area_race,	  &area_resource,
 };
 
 struct tally {

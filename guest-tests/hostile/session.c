@@ -9,7 +9,7 @@
 #include "hostile.h"
 
 #define CONNECT_MS 20000
-#define SLOTS 48
+#define SLOTS FEFUSE_SLOTS_MAX
 
 int session_init(struct hostile *h)
 {

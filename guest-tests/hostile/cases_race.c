@@ -71,7 +71,9 @@ static void prepare(struct hostile *h, struct request *r, uint32_t opcode, uint6
 	r->args = (uint8_t *)(r->in + 1);
 	r->out = raw_at(h, r->reply, 8192);
 	r->body = (uint8_t *)(r->out + 1);
-	*r->in = (struct fuse_in_header){ .len = r->len, .opcode = opcode, .nodeid = nodeid };
+	*r->in = (struct fuse_in_header){
+		.len = r->len, .opcode = opcode, .nodeid = nodeid, .unique = h->f.unique += 2
+	};
 	memcpy(r->args, args, len);
 	raw_desc(h, RAW_DESC, (struct raw_desc){ r->at, r->len, N, RAW_DESC + 1 });
 	raw_desc(h, RAW_DESC + 1, (struct raw_desc){ r->reply, 8192, W, 0 });
@@ -346,7 +348,9 @@ static const uint16_t loop = RAW_DESC;
 static const uint16_t writable = N | W;
 
 static const struct hostile_case cases[] = {
-	{ .name = "a name turns into one with a slash", .run = name_turns, .data = "kn/wn" },
+	{ .name = "a name turns into one with a slash, which is there",
+	  .run = name_turns,
+	  .data = "dir/x" },
 	{ .name = "a name turns into dots", .run = name_turns, .data = ".." },
 	{ .name = "a name loses its NUL", .run = name_turns, .data = "knownXX" },
 	{ .name = "the length in a header turns",

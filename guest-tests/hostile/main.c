@@ -72,7 +72,8 @@ static void make_share(struct hostile *h)
 
 	(void)host_path(h, path, sizeof(path), "dir");
 	ok = ok && (mkdir(path, 0755) == 0 || errno == EEXIST);
-	ok = ok && host_write(h, "dir/inside", "inside\n") == 0;
+	ok = ok && host_write(h, "dir/inside", "inside\n") == 0 &&
+	     host_write(h, "dir/x", "x\n") == 0;
 	(void)host_path(h, path, sizeof(path), "link");
 	ok = ok && (symlink("../secret", path) == 0 || errno == EEXIST);
 	(void)host_path(h, path, sizeof(path), "fifo");

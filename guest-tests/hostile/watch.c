@@ -11,8 +11,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What the scan for objects says, when the host has deleted some. */
-#define INFORMATION "holdfast: scan: "
+/* What is about no connection: the scan for objects, when the host has deleted some; how many lines were left out before. */
+static const char *const information[] = { "holdfast: scan: ", "holdfast: error: (",
+					   "holdfast: warning: (" };
+
+static bool is_information(const char *line)
+{
+	for (size_t i = 0; i < sizeof(information) / sizeof(information[0]); i++)
+		if (strncmp(line, information[i], strlen(information[i])) == 0)
+			return true;
+	return false;
+}
 
 long watch_size(const char *log)
 {
@@ -32,7 +41,7 @@ unsigned watch_lines(const char *log, long from, char *line, size_t size)
 		return 0;
 	if (fseek(f, from, SEEK_SET) == 0) {
 		while (fgets(text, sizeof(text), f)) {
-			if (strncmp(text, INFORMATION, strlen(INFORMATION)) == 0)
+			if (is_information(text))
 				continue;
 			if (n++ == 0)
 				(void)snprintf(line, size, "%s", text);

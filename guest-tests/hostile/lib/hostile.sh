@@ -6,7 +6,7 @@ HOSTILE=$ROOT/build/native/hostile
 # Freed memory that ASan keeps, to find its use, is not growth; so little of it is enough here.
 export ASAN_OPTIONS=${ASAN_OPTIONS:-}:quarantine_size_mb=8:thread_local_quarantine_size_kb=16
 # Memory in kB that a device may have more at the end of a run.
-GROWTH=${GROWTH:-16384}
+GROWTH=${GROWTH:-32768}
 
 # hostile_run NAME [OPTION|PATTERN...]: against device NAME; the names of failed cases are said.
 hostile_run() {

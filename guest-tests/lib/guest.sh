@@ -11,6 +11,8 @@ GUEST_BUILD=$ROOT/build/guest GUESTCTL=$ROOT/build/guest/guestctl
 GUEST_BACKEND=${GUEST_BACKEND:-holdfast}
 # A guest's own disk, at /disk in it: it outlives the guest, and the next one has it again.
 GUEST_DISK=$TMP/disk
+# What another set of tests may boot instead, and give its machines besides.
+GUEST_INITRAMFS=initramfs GUEST_ARGS=()
 declare -A GUEST_PID=() GUEST_KERNEL=() GUEST_ROOM=() GUEST_SERIAL=()
 
 "$ROOT/guest-tests/lib/prepare" || fail "the guests' kernels and programs cannot be made"
@@ -98,9 +100,9 @@ guest_boot() {
 		-drive "if=none,id=disk,file=$GUEST_DISK,format=raw,cache=unsafe" -device virtio-blk-pci,drive=disk,addr=0x10 \
 		-drive "if=none,id=tools,file=$GUEST_BUILD/tools.img,format=raw,readonly=on" \
 		-device virtio-blk-pci,drive=tools,addr=0x11 \
-		-kernel "$GUEST_BUILD/$kernel/vmlinuz" -initrd "$GUEST_BUILD/$kernel/initramfs" \
+		-kernel "$GUEST_BUILD/$kernel/vmlinuz" -initrd "$GUEST_BUILD/$kernel/$GUEST_INITRAMFS" \
 		-append 'console=ttyS0 quiet panic=-1 oops=panic mitigations=off random.trust_cpu=on no_timer_check nowatchdog' \
-		-no-reboot "${args[@]}" >"$TMP/qemu-$name" 2>&1 </dev/null &
+		-no-reboot "${args[@]}" "${GUEST_ARGS[@]}" >"$TMP/qemu-$name" 2>&1 </dev/null &
 	GUEST_PID[$name]=$!
 	guest_wait "$name"
 }

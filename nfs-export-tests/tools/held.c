@@ -3,15 +3,18 @@
  * held - holds files and directories of an NFS mount open and says, whenever it is asked, whether they are still the same.
  *
  *   held make DIR DIRS FILES [ENTRIES]         the tree: dDDD/fFFF whose first line is its name (its id); big/eNNNNN
- *   held hold DIR SOCKET DIRS FILES N          opens N of the files and as many directories as there are (32 at most),
- *                                              goes into the first, and serves commands at SOCKET until "quit"
+ *   held hold DIR SOCKET DIRS FILES N FROM     opens N of the files, evenly spread, beginning with number FROM, and as many
+ *                                              directories as there are (32 at most), goes into the first, and serves
+ *                                              commands at SOCKET until "quit"
  *   held do SOCKET COMMAND...                  one command; prints "ok=N stale=N error=N wrong=N" and the offenders
  *       check        every held file: the inode number, and every line of it begins with its id
  *       write TAG    appends a line "ID TAG" to every held file by its descriptor, and has it on the disk
  *       dirs TAG     in every held directory and the working one: a file is opened by name, another is made
  *       begin N      reads the first N entries of big
  *       rest N       and all others: each of e00000 to the Nth must have come exactly once
- *   held verify DIR DIRS FILES N [TAG...]      on the host: every file's whole content is what it has to be
+ *   held verify DIR DIRS FILES N [FROM:TAG,TAG...]...
+ *                                              on the host: every file's whole content is what it has to be, when those
+ *                                              held from FROM on were written to with these tags
  *   held scan DIR                              on the host: no file has lines of two ids, no id is in two files
  *
  * Exit of do, verify and scan: 0 if all are ok.
@@ -145,7 +148,8 @@ static void held_open(struct held *h, int top, int flags)
 	h->size = st.st_size;
 }
 
-static void hold_all(const char *path, unsigned dir_total, unsigned per_dir, unsigned n)
+static void hold_all(const char *path, unsigned dir_total, unsigned per_dir, unsigned n,
+		     unsigned from)
 {
 	int top = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -155,7 +159,7 @@ static void hold_all(const char *path, unsigned dir_total, unsigned per_dir, uns
 	if (!files)
 		err(1, "hold");
 	for (file_count = 0; file_count < n; file_count++) {
-		id_of(files[file_count].id, file_count * (dir_total * per_dir / n), per_dir);
+		id_of(files[file_count].id, from + file_count * (dir_total * per_dir / n), per_dir);
 		held_open(&files[file_count], top, O_RDWR);
 	}
 	for (; dir_count < dir_total && dir_count < DIRS_MAX; dir_count++) {
@@ -438,21 +442,39 @@ static int report(const struct result *r)
 	return r->stale || r->error || r->wrong;
 }
 
-static int verify(const char *path, unsigned dir_total, unsigned per_dir, unsigned n, char **tags)
+/* What file number k has to contain; `sets` are FROM:TAG,TAG... */
+static void content_of(char want[CONTENT_MAX], unsigned k, const char *id, unsigned each, char **sets)
+{
+	int len = snprintf(want, CONTENT_MAX, "%s\n", id);
+
+	for (; *sets; sets++) {
+		char *copy;
+		char *rest;
+		char *tag;
+
+		if (k % each != number(*sets))
+			continue;
+		copy = strdup(strchr(*sets, ':') + 1);
+		for (rest = copy; (tag = strsep(&rest, ","));)
+			len += snprintf(want + len, (size_t)(CONTENT_MAX - len), "%s %.40s\n", id, tag);
+		free(copy);
+	}
+}
+
+static int verify(const char *path, unsigned dir_total, unsigned per_dir, unsigned n, char **sets)
 {
 	static struct result r;
-	unsigned each = dir_total * per_dir / n;
 
 	for (unsigned k = 0; k < dir_total * per_dir; k++) {
-		char want[CONTENT_MAX], got[CONTENT_MAX + 1], file[4096], id[ID_MAX];
-		bool is_held = k % each == 0 && k / each < n;
-		int len, fd;
+		char want[CONTENT_MAX];
+		char got[CONTENT_MAX + 1];
+		char file[4096];
+		char id[ID_MAX];
 		ssize_t had;
+		int fd;
 
 		id_of(id, k, per_dir);
-		len = snprintf(want, sizeof(want), "%s\n", id);
-		for (char **tag = tags; is_held && *tag; tag++)
-			len += snprintf(want + len, sizeof(want) - (size_t)len, "%s %.40s\n", id, *tag);
+		content_of(want, k, id, dir_total * per_dir / n, sets);
 		snprintf(file, sizeof(file), "%s/%s", path, id);
 		fd = open(file, O_RDONLY | O_CLOEXEC);
 		had = fd < 0 ? -1 : read(fd, got, CONTENT_MAX);
@@ -535,10 +557,10 @@ int main(int argc, char **argv)
 
 	if (argc >= 5 && !strcmp(argv[1], "make"))
 		return make(argv[2], number(argv[3]), number(argv[4]), argc > 5 ? number(argv[5]) : 0);
-	if (argc == 7 && !strcmp(argv[1], "hold")) {
+	if (argc == 8 && !strcmp(argv[1], "hold")) {
 		snprintf(path, sizeof(path), "%s/big", argv[2]);
 		big_path = path;
-		hold_all(argv[2], number(argv[4]), number(argv[5]), number(argv[6]));
+		hold_all(argv[2], number(argv[4]), number(argv[5]), number(argv[6]), number(argv[7]));
 		return serve(argv[3]);
 	}
 	if (argc >= 4 && !strcmp(argv[1], "do"))

@@ -1,0 +1,35 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# limit: 600
+# weight: 60
+# The guest exports its share by NFS; clients of v3 and v4.2 hold files and directories. The quiet server is stopped, its daemon
+# killed and replaced, other files are looked up first: the held ones are the same, and what is written to them lands in them.
+. "$(dirname "$0")/../../tests/lib/case.sh"
+. "$ROOT/tests/lib/device.sh"
+. "$ROOT/nfs-export-tests/lib/nfs.sh"
+
+share_make
+tree_make
+server_boot
+step "two clients hold $TREE_HELD files each"
+nfs_mount server 3
+nfs_mount server 4.2
+held_start server 3
+held_start server 4
+for version in 3 4; do held server $version "write first"; done
+for round in 1 2; do
+	step "the daemon killed and replaced, round $round"
+	server_quiet
+	device_replace kill9
+	guest_mount server share /srv
+	share_lookups
+	server_start
+	guest_drop server
+	step "the held files"
+	for version in 3 4; do
+		held server $version check
+		held server $version "dirs round-$round-$version"
+		held server $version "write round-$round"
+	done
+	tree_verify 3:first,$(seq -s, -f round-%g $round) 4:first,$(seq -s, -f round-%g $round)
+done

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# shellcheck shell=bash
+# The share in a guest, exported by the guest's own nfsd, and mounted by the kernel's NFS client in the same guest or in
+# another. Sourced by the cases after tests/lib/case.sh and tests/lib/device.sh.
+#
+# The server guest is "server": the share at /srv, the client's mounts at /v3 and /v4. Every part that fails shows both
+# sides' logs, and what `holdfast inspect` says of the handles that are concerned.
+
+. "$ROOT/guest-tests/lib/guest.sh"
+"$ROOT/nfs-export-tests/lib/prepare" || fail "what the NFS cases need cannot be made"
+NFS_BIN=$ROOT/build/guest/nfs-bin
+GUEST_INITRAMFS=initramfs-nfs
+KERNEL=${KERNEL:-6.12}
+# What is exported to whom; fsid= is what every handle begins with, in every run of the server.
+NFS_EXPORT_OPTIONS=${NFS_EXPORT_OPTIONS:-rw,fsid=1,no_root_squash,insecure,sync,no_subtree_check}
+NFS_EXPORTS=("*:/srv $NFS_EXPORT_OPTIONS")
+# The tree: directories, files in each, held ones of all.
+TREE_DIRS=40 TREE_FILES=50 TREE_HELD=100
+((FULL)) && TREE_DIRS=100
+
+# ---- the server ---------------------------------------------------------------------------------------
+
+# server_boot [OPTION...]: the share by a new device, in a new guest, exported.
+server_boot() {
+	share_serve d "$@"
+	guest_boot server "$KERNEL" "share=${SOCKET[d]}"
+	guest_do server 'nfsserver load' 60
+	server_export
+}
+
+# server_export [GRACE]: mounts the share and starts nfsd.
+server_export() {
+	guest_mount server share /srv
+	server_start "${1:-10}"
+}
+
+server_start() {
+	local quoted
+	quoted=$(printf " '%s'" "${NFS_EXPORTS[@]}")
+	guest_do server "nfsserver start ${1:-10}$quoted" 60
+}
+
+# server_quiet: nfsd stopped, the share unmounted.
+server_quiet() {
+	guest_do server 'nfsserver stop && umount /srv' 60
+}
+
+# nfs_mount GUEST 3|4.2 [SERVER [DIR]]: at /v3 or /v4.
+nfs_mount() {
+	local dir=/v${2%.*} options
+	case $2 in
+	3) options=vers=3,tcp,mountproto=tcp ;;
+	*) options=vers=$2,tcp ;;
+	esac
+	[[ -n ${3:-} || $2 != 3 ]] || options+=,nolock
+	guest_do "$1" "mkdir -p $dir && mount.nfs -o $options,${NFS_MOUNT_OPTIONS:-hard} ${3:-127.0.0.1}:${4:-/srv} $dir" 60
+}
+
+# share_lookups: what another user of the share does first after it was mounted anew.
+share_lookups() { guest_do server "cd /srv && ls -lR d02* d03* >/dev/null && cat d0[23]*/f04* >/dev/null" 100; }
+
+# device_replace HOW: unplugged, the daemon ended (kill9 or by itself), another one plugged in.
+device_replace() {
+	local dead=${PID[d]}
+	[[ $1 != kill9 ]] || { kill -9 "${INSIDE[d]}" || fail "the device was not there"; }
+	if [[ $1 == kill9 ]]; then
+		within 10 daemon_dead d || fail "device outlives its kill"
+		guest_unplug server
+	else
+		guest_unplug server
+		within 10 daemon_dead d || fail "device does not end when its front-end has hung up"
+	fi
+	wait "$dead" 2>/dev/null
+	unset "PID[d]"
+	share_again d
+	guest_plug server "${SOCKET[d]}"
+}
+
+# ---- what clients hold ---------------------------------------------------------------------------------
+
+# tree_make [ENTRIES]: on the host.
+tree_make() { run "$NFS_BIN/held" make "$SHARE" $TREE_DIRS $TREE_FILES "${1:-0}"; }
+
+# held_start GUEST 3|4: holds files of that mount open; v3 and v4 not the same, since a write by one of a file that the
+# other has delegated to it costs 5 s of waiting each.
+held_start() {
+	guest_do "$1" "held hold /v$2 /tmp/held$2 $TREE_DIRS $TREE_FILES $TREE_HELD $2" 200
+}
+
+# held GUEST 3|4 COMMAND: all must be as they were.
+held() {
+	local rc=0 said
+	said=$(guest_try "$1" "held do /tmp/held$2 $3" "${HELD_SECONDS:-200}") || rc=$?
+	echo "    NFSv$2, $3: $said"
+	((rc == 0)) || nfs_failed "$1" "$2" "what is held over NFSv$2, '$3': $(head -n 1 <<<"$said")"
+}
+
+# held_says GUEST 3|4 COMMAND: the same, whatever it says; in $SAID.
+held_says() {
+	SAID=$(guest_try "$1" "held do /tmp/held$2 $3" "${HELD_SECONDS:-200}")
+	echo "    NFSv$2, $3: $(head -n 1 <<<"$SAID")"
+}
+
+# tree_verify VERSION:TAG,TAG...: on the host, every content is what it has to be.
+tree_verify() {
+	local said
+	said=$("$NFS_BIN/held" verify "$SHARE" $TREE_DIRS $TREE_FILES $TREE_HELD "$@") || fail "on the host: $said"
+	echo "    on the host: $said"
+	said=$("$NFS_BIN/held" scan "$SHARE") || fail "on the host: $said"
+}
+
+# nfs_failed GUEST VERSION WHY: the evidence, then fail.
+nfs_failed() {
+	local guest
+	{
+		nfs_handles "$3"
+		for guest in "${!GUEST_PID[@]}"; do
+			echo "--- the kernel of guest $guest:"
+			guest_try "$guest" "dmesg | tail -n 25" 20
+		done
+		echo "--- status of the device:"
+		timeout 10 "$HOLDFAST" status --shared-dir="$SHARE" --state-dir="$STATE"
+	} >&"$REPORT" 2>&1
+	fail "$3"
+}
+
+# nfs_handles TEXT: for each file that the text names, its handle in the server's share and what inspect says of it.
+nfs_handles() {
+	local name handle
+	for name in $(grep -oE 'd[0-9]{3}(/f[0-9]{3})?' <<<"$1" | sort -u | head -n 3); do
+		handle=$(guest_try server "catalogue get /srv/$name" 20)
+		echo "--- handle of $name: $handle"
+		timeout 10 "$HOLDFAST" inspect "$handle" --shared-dir="$SHARE" --state-dir="$STATE"
+	done
+}
+
+guest_drop() { guest_do "$1" 'sync; for i in 1 2 3 4; do echo 3 >/proc/sys/vm/drop_caches; done' 60; }

@@ -59,17 +59,13 @@ nfs_mount() {
 # share_lookups: what another user of the share does first after it was mounted anew.
 share_lookups() { guest_do server "cd /srv && ls -lR d02* d03* >/dev/null && cat d0[23]*/f04* >/dev/null" 100; }
 
-# device_replace HOW: unplugged, the daemon ended (kill9 or by itself), another one plugged in.
+# device_replace kill9|end|dead: unplugged, the daemon ended (killed now, by itself, or killed before), another one plugged.
 device_replace() {
 	local dead=${PID[d]}
-	[[ $1 != kill9 ]] || { kill -9 "${INSIDE[d]}" || fail "the device was not there"; }
-	if [[ $1 == kill9 ]]; then
-		within 10 daemon_dead d || fail "device outlives its kill"
-		guest_unplug server
-	else
-		guest_unplug server
-		within 10 daemon_dead d || fail "device does not end when its front-end has hung up"
-	fi
+	[[ $1 != kill9 ]] || kill -9 "${INSIDE[d]}" || fail "the device was not there"
+	[[ $1 == end ]] || within 10 daemon_dead d || fail "the device outlives its kill"
+	guest_unplug server
+	within 10 daemon_dead d || fail "the device does not end when its front-end has hung up"
 	wait "$dead" 2>/dev/null
 	unset "PID[d]"
 	share_again d
@@ -135,3 +131,32 @@ nfs_handles() {
 }
 
 guest_drop() { guest_do "$1" 'sync; for i in 1 2 3 4; do echo 3 >/proc/sys/vm/drop_caches; done' 60; }
+
+# ---- load ------------------------------------------------------------------------------------------------
+
+# storm_begin GUEST ID MODE DIR SEED STEPS [SECONDS]: in the background of the guest.
+storm_begin() {
+	guest_do "$1" "(setsid sh -c 'storm $3 $4 $5 $6 ${7:-}; echo \$? >/tmp/storm-$2.rc') >/tmp/storm-$2.log 2>&1 </dev/null &"
+}
+
+# storm_end GUEST ID [SECONDS]: it must have found everything as it should be.
+storm_end() {
+	guest_do "$1" "i=0; until [ -s /tmp/storm-$2.rc ]; do sleep 0.2; i=\$((i + 1)); [ \$i -lt $((5 * ${3:-300})) ]; done" $((${3:-300} + 30)) ||
+		fail "storm $2 does not end"
+	SAID=$(guest_do "$1" "cat /tmp/storm-$2.log")
+	echo "    $2: $(head -n 1 <<<"$SAID")"
+	guest_says "$1" 0 "cat /tmp/storm-$2.rc" || nfs_failed "$1" 3 "storm $2: $SAID"
+}
+
+# list_compare GUEST DIR HOSTDIR: the client sees what the host has.
+list_compare() {
+	guest_do "$1" "storm list $2 | sort | md5sum; storm list $2 | wc -l" 200 >"$TMP/list-guest"
+	{ "$NFS_BIN/storm" list "$3" | LC_ALL=C sort | md5sum; "$NFS_BIN/storm" list "$3" | wc -l; } >"$TMP/list-host"
+	if ! cmp -s "$TMP/list-guest" "$TMP/list-host"; then
+		guest_do "$1" "storm list $2 | sort" 200 >"$TMP/list-guest"
+		"$NFS_BIN/storm" list "$3" | LC_ALL=C sort >"$TMP/list-host"
+		diff "$TMP/list-guest" "$TMP/list-host" | head -n 20
+		nfs_failed "$1" 3 "the client's view of $2 is not the host's"
+	fi
+	echo "    $1 and the host see the same $(tail -n 1 "$TMP/list-host") objects in $2"
+}

@@ -1,0 +1,31 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# limit: 600
+# weight: 60
+# A guest forgets dentries and inodes whenever it likes, and asks again by nodeid alone: under load, again and again.
+. "$(dirname "$0")/../../tests/lib/case.sh"
+. "$ROOT/tests/lib/device.sh"
+. "$ROOT/nfs-export-tests/lib/nfs.sh"
+
+ROUNDS=6 && ((FULL)) && ROUNDS=60
+share_make
+tree_make
+server_boot
+tags=
+for version in 3 4; do
+	nfs_mount server "${version/4/4.2}"
+	held_start server $version
+	storm_begin server v$version run /v$version/storm-$version $version 0 $((6 * ROUNDS))
+done
+for ((round = 1; round <= ROUNDS; round++)); do
+	step "caches dropped, round $round"
+	guest_drop server
+	for version in 3 4; do held server $version check; done
+	guest_drop server
+	for version in 3 4; do held server $version "write round-$round"; done
+	tags+=${tags:+,}round-$round
+	for version in 3 4; do held server $version "dirs round-$round-$version"; done
+done
+for version in 3 4; do storm_end server v$version; done
+tree_verify 3:$tags 4:$tags
+for version in 3 4; do list_compare server /v$version/storm-$version "$SHARE/storm-$version"; done

@@ -23,9 +23,45 @@ TREE_DIRS=40 TREE_FILES=50 TREE_HELD=100
 # server_boot [OPTION...]: the share by a new device, in a new guest, exported.
 server_boot() {
 	share_serve d "$@"
-	guest_boot server "$KERNEL" "share=${SOCKET[d]}"
-	guest_do server 'nfsserver load' 60
+	server_machine
 	server_export
+}
+
+server_machine() {
+	network_args server client 1
+	guest_boot server "$KERNEL" "share=${SOCKET[d]}"
+	guest_do server 'nfsserver load 10.99.0.1 server' 60
+}
+
+# client_boot: a second guest, without a share, on the same wire.
+client_boot() {
+	local disk=$GUEST_DISK
+	network_args client server 2
+	GUEST_DISK=$TMP/disk-client
+	guest_boot client "$KERNEL"
+	GUEST_DISK=$disk
+	guest_do client 'nfsserver load 10.99.0.2 client; nfsserver notify' 60
+}
+
+# A wire of datagrams between two UNIX sockets: either end may go and come back.
+network_args() {
+	GUEST_ARGS=(-netdev "dgram,id=net,local.type=unix,local.path=/run/net-$1,remote.type=unix,remote.path=/run/net-$2"
+		-device "virtio-net-pci,netdev=net,mac=52:54:00:12:34:0$3,addr=0x12")
+	rm -f "/run/net-$1"
+}
+
+# server_crash: the plug of the server's guest is pulled, its daemon killed; both start anew, other files are looked up first.
+server_crash() {
+	kill -9 "${INSIDE[d]}"
+	guest_kill server
+	within 10 daemon_dead d || fail "the device outlives its kill"
+	wait "${PID[d]}" 2>/dev/null
+	unset "PID[d]"
+	share_again d
+	server_machine
+	guest_mount server share /srv
+	share_lookups
+	server_start "${1:-10}"
 }
 
 # server_export [GRACE]: mounts the share and starts nfsd.
@@ -77,24 +113,24 @@ device_replace() {
 # tree_make [ENTRIES]: on the host.
 tree_make() { run "$NFS_BIN/held" make "$SHARE" $TREE_DIRS $TREE_FILES "${1:-0}"; }
 
-# held_start GUEST 3|4: holds files of that mount open; v3 and v4 not the same, since a write by one of a file that the
+# held_start GUEST 3|4 [FROM [NAME]]: holds files of that mount open; v3 and v4 not the same, since a write by one of a file that the
 # other has delegated to it costs 5 s of waiting each.
 held_start() {
-	guest_do "$1" "held hold /v$2 /tmp/held$2 $TREE_DIRS $TREE_FILES $TREE_HELD $2" 200
+	guest_do "$1" "held hold /v$2 /tmp/held${4:-$2} $TREE_DIRS $TREE_FILES $TREE_HELD ${3:-$2}" 200
 }
 
-# held GUEST 3|4 COMMAND: all must be as they were.
+# held GUEST 3|4|NAME COMMAND: all must be as they were.
 held() {
 	local rc=0 said
 	said=$(guest_try "$1" "held do /tmp/held$2 $3" "${HELD_SECONDS:-200}") || rc=$?
-	echo "    NFSv$2, $3: $said"
+	echo "    $1, NFSv$2, $3: $said"
 	((rc == 0)) || nfs_failed "$1" "$2" "what is held over NFSv$2, '$3': $(head -n 1 <<<"$said")"
 }
 
 # held_says GUEST 3|4 COMMAND: the same, whatever it says; in $SAID.
 held_says() {
 	SAID=$(guest_try "$1" "held do /tmp/held$2 $3" "${HELD_SECONDS:-200}")
-	echo "    NFSv$2, $3: $(head -n 1 <<<"$SAID")"
+	echo "    $1, NFSv$2, $3: $(head -n 1 <<<"$SAID")"
 }
 
 # tree_verify VERSION:TAG,TAG...: on the host, every content is what it has to be.

@@ -10,6 +10,8 @@
  *       check        every held file: the inode number, and every line of it begins with its id
  *       write TAG    appends a line "ID TAG" to every held file by its descriptor, and has it on the disk
  *       dirs TAG     in every held directory and the working one: a file is opened by name, another is made
+ *       lock         a POSIX lock on every held file;   unlock: and off again
+ *       busy         every held file is locked by somebody else
  *       begin N      reads the first N entries of big
  *       rest N       and all others: each of e00000 to the Nth must have come exactly once
  *   held verify DIR DIRS FILES N [FROM:TAG,TAG...]...
@@ -241,6 +243,26 @@ static void write_one(struct held *h, struct result *r, const char *tag)
 	r->ok++;
 }
 
+/* F_WRLCK or F_UNLCK on the first bytes; `busy`: somebody else must have them. */
+static void lock_one(const struct held *h, struct result *r, short type, bool busy)
+{
+	struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_len = 8 };
+	int rc = fcntl(h->fd, F_SETLK, &lock);
+	bool refused = rc && (errno == EAGAIN || errno == EACCES);
+
+	if (busy && !rc) {
+		differs(r, "lock", h->id, "nobody has it");
+		lock.l_type = F_UNLCK;
+		fcntl(h->fd, F_SETLK, &lock);
+	} else if (!busy && refused) {
+		differs(r, "lock", h->id, "somebody else has it");
+	} else if (rc && !refused) {
+		failed(r, "lock", h->id);
+	} else {
+		r->ok++;
+	}
+}
+
 /* Opens f000 in the directory, and makes a file. `h` is the directory `fd`, or the working one. */
 static void dir_one(const struct held *h, int fd, struct result *r, const char *tag)
 {
@@ -347,6 +369,9 @@ static bool command_do(char *command, struct result *r)
 	} else if (!strcmp(command, "write")) {
 		for (unsigned i = 0; i < file_count; i++)
 			write_one(&files[i], r, argument);
+	} else if (!strcmp(command, "lock") || !strcmp(command, "unlock") || !strcmp(command, "busy")) {
+		for (unsigned i = 0; i < file_count; i++)
+			lock_one(&files[i], r, *command == 'u' ? F_UNLCK : F_WRLCK, *command == 'b');
 	} else if (!strcmp(command, "dirs")) {
 		dir_one(&dirs[0], AT_FDCWD, r, argument);
 		for (unsigned i = 0; i < dir_count; i++)

@@ -1,0 +1,52 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-3-Clause
+# limit: 900
+# weight: 90
+# A second guest is the client. The plug of the server's guest is pulled and its daemon killed: the client waits, claims
+# opens and locks again in the grace period, and goes on. Then the guest reboots by itself.
+. "$(dirname "$0")/../../tests/lib/case.sh"
+. "$ROOT/tests/lib/device.sh"
+. "$ROOT/nfs-export-tests/lib/nfs.sh"
+
+share_make
+tree_make
+server_boot
+client_boot
+for version in 3 4; do
+	nfs_mount client "${version/4/4.2}" 10.99.0.1
+	held_start client $version
+	held client $version "write first"
+	held client $version lock
+done
+# Under way when the server goes down.
+for version in 3 4; do storm_begin client v$version run /v$version/storm-$version $version 0 20; done
+sleep 2
+step "the server's plug is pulled"
+server_crash
+step "the client goes on"
+for version in 3 4; do
+	held client $version check
+	held client $version "write crash"
+	held client $version "dirs crash-$version"
+	storm_end client v$version
+done
+step "others find the client's locks"
+nfs_mount server 4.2 10.99.0.1
+for version in 3 4; do
+	held_start server 4 $version other$version
+	held server other$version busy
+done
+guest_do server 'held do /tmp/heldother3 quit; held do /tmp/heldother4 quit; sleep 1; umount /v4' >/dev/null
+tree_verify 3:first,crash 4:first,crash
+for version in 3 4; do list_compare client /v$version/storm-$version "$SHARE/storm-$version"; done
+if [[ $GUEST_BACKEND == holdfast ]]; then
+	step "the guest reboots, with the same daemon"
+	guest_reboot server
+	guest_do server 'nfsserver load 10.99.0.1 server' 60
+	server_export
+	for version in 3 4; do
+		held client $version check
+		held client $version "write reboot"
+	done
+	tree_verify 3:first,crash,reboot 4:first,crash,reboot
+fi

@@ -266,4 +266,4 @@ build/asan/fuzz/%: build/asan/obj/fuzz/%.o build/asan/obj/fuzz/fuzz.o build/asan
 	$(call cc,LINK) $(CFLAGS_ALL) $(ASAN) -pie -o $@ $^ $(LDFLAGS) $(LIBS_ALL)
 
 .SECONDARY:
--include $(shell find build -name '*.d' 2>/dev/null)
+-include $(shell find build -name '*.d' -type f 2>/dev/null)

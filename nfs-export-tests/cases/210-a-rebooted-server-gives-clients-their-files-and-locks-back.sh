@@ -19,9 +19,11 @@ for version in 3 4; do
 	held client $version lock
 done
 # Under way when the server goes down.
-for version in 3 4; do storm_begin client v$version run /v$version/storm-$version $version 0 20; done
+for version in 3 4; do storm_begin client v$version run /v$version/storm-$version $version 0 20 1; done
 sleep 2
 step "the server's plug is pulled"
+# What nfsdcld wrote of its clients is on the disk when the file system's journal is: after 5 s, or now.
+guest_do server 'sync /var/lib/nfs/nfsdcld'
 server_crash
 step "the client goes on"
 for version in 3 4; do

@@ -170,9 +170,9 @@ guest_drop() { guest_do "$1" 'sync; for i in 1 2 3 4; do echo 3 >/proc/sys/vm/dr
 
 # ---- load ------------------------------------------------------------------------------------------------
 
-# storm_begin GUEST ID MODE DIR SEED STEPS [SECONDS]: in the background of the guest.
+# storm_begin GUEST ID MODE DIR SEED STEPS [SECONDS [CRASHES]]: in the background of the guest.
 storm_begin() {
-	guest_do "$1" "(setsid sh -c 'storm $3 $4 $5 $6 ${7:-}; echo \$? >/tmp/storm-$2.rc') >/tmp/storm-$2.log 2>&1 </dev/null &"
+	guest_do "$1" "(setsid sh -c 'storm $3 $4 $5 $6 ${7:-} ${8:-}; echo \$? >/tmp/storm-$2.rc') >/tmp/storm-$2.log 2>&1 </dev/null &"
 }
 
 # storm_end GUEST ID [SECONDS]: it must have found everything as it should be.
@@ -180,7 +180,7 @@ storm_end() {
 	guest_do "$1" "i=0; until [ -s /tmp/storm-$2.rc ]; do sleep 0.2; i=\$((i + 1)); [ \$i -lt $((5 * ${3:-300})) ]; done" $((${3:-300} + 30)) ||
 		fail "storm $2 does not end"
 	SAID=$(guest_do "$1" "cat /tmp/storm-$2.log")
-	echo "    $2: $(head -n 1 <<<"$SAID")"
+	echo "    $2: $(tail -n 1 <<<"$SAID")"
 	guest_says "$1" 0 "cat /tmp/storm-$2.rc" || nfs_failed "$1" 3 "storm $2: $SAID"
 }
 

@@ -2,8 +2,11 @@
 /*
  * storm - creates, writes, appends, truncates, changes modes, renames, links and removes at random, against a model in memory.
  *
- *   storm run DIR SEED STEPS [SECONDS]    makes DIR and works in it alone: every call must succeed, everything that is
- *                                         read must be what the model has; for SECONDS, if given, however many steps
+ *   storm run DIR SEED STEPS [SECONDS [CRASHES]]
+ *                                         makes DIR and works in it alone: every call must succeed, everything that is
+ *                                         read must be what the model has; for SECONDS, if given, however many steps.
+ *                                         A call that was done when the server crashed and not answered is done again:
+ *                                         so many may find the name there, or gone, already
  *   storm share DIR SEED STEPS            works in DIR together with others, so that names may come and go: a call may find
  *                                         a name missing or taken, nothing else
  *   storm list DIR                        "PATH TYPE MODE LINKS SIZE HASH" of everything in DIR, to be sorted and compared
@@ -51,6 +54,7 @@ static uint64_t random_state;
 static unsigned step, serial;
 static char kept[KEPT][160];
 static bool shared;
+static unsigned crashes;
 
 static uint32_t rnd(uint32_t below)
 {
@@ -79,6 +83,18 @@ __attribute__((noreturn, format(printf, 1, 2))) static void differs(const char *
 	for (unsigned i = step < KEPT ? 0 : step - KEPT + 1; i <= step; i++)
 		printf("  %u: %s\n", i, kept[i % KEPT]);
 	exit(1);
+}
+
+/* Did it work, or was it done before by itself, by what `error` says? */
+static bool done(int rc, int error)
+{
+	if (rc >= 0)
+		return true;
+	if (errno != error || !crashes)
+		return false;
+	crashes--;
+	printf("storm: step %u was done twice: %s\n", step, kept[step % KEPT]);
+	return true;
 }
 
 static void path_of(char path[4096], int n)
@@ -202,17 +218,17 @@ static void do_create(enum type type)
 	note("create %s", path);
 	if (type == TYPE_DIR) {
 		o->mode |= 0700;
-		if (mkdir(path, o->mode))
+		if (!done(mkdir(path, o->mode), EEXIST))
 			differs("mkdir %s", path);
 	} else if (type == TYPE_LINK) {
 		o->len = (size_t)snprintf((char *)o->data, 64, "../target/%u", rnd(1000));
 		o->mode = 0777;
-		if (symlink((const char *)o->data, path))
+		if (!done(symlink((const char *)o->data, path), EEXIST))
 			differs("symlink %s", path);
 	} else {
 		o->mode |= 0600;
 		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, o->mode);
-		if (fd < 0 || close(fd))
+		if (!done(fd, EEXIST) || (fd < 0 ? chmod(path, o->mode) : close(fd)))
 			differs("create %s", path);
 	}
 }
@@ -296,7 +312,7 @@ static void do_link(void)
 		return;
 	path_of(to, added);
 	note("link %s %s", from, to);
-	if (link(from, to))
+	if (!done(link(from, to), EEXIST))
 		differs("link %s %s", from, to);
 }
 
@@ -319,7 +335,7 @@ static void do_rename(void)
 	if (over >= 0) {
 		path_of(to, over);
 		note("rename %s over %s", from, to);
-		if (rename(from, to))
+		if (!done(rename(from, to), ENOENT))
 			differs("rename %s %s", from, to);
 		names[n].parent = names[over].parent;
 		strcpy(names[n].name, names[over].name);
@@ -330,7 +346,7 @@ static void do_rename(void)
 	snprintf(names[n].name, sizeof(names[n].name), "r%u", serial++);
 	path_of(to, n);
 	note("rename %s %s", from, to);
-	if (rename(from, to))
+	if (!done(rename(from, to), ENOENT))
 		differs("rename %s %s", from, to);
 }
 
@@ -343,7 +359,7 @@ static void do_remove(void)
 		return;
 	path_of(path, n);
 	note("remove %s", path);
-	if (names[n].object->type == TYPE_DIR ? rmdir(path) : unlink(path))
+	if (!done(names[n].object->type == TYPE_DIR ? rmdir(path) : unlink(path), ENOENT))
 		differs("remove %s", path);
 	name_drop(n);
 }
@@ -559,6 +575,7 @@ int main(int argc, char **argv)
 		return nftw(top, list_one, 32, FTW_PHYS) ? 1 : 0;
 	if (argc < 5)
 		errx(2, "run|share DIR SEED STEPS");
+	crashes = argc > 6 ? (unsigned)strtoul(argv[6], NULL, 10) : 0;
 	shared = !strcmp(argv[1], "share");
 	random_state = strtoull(argv[3], NULL, 10) * 7919 + 17;
 	return run((unsigned)strtoul(argv[4], NULL, 10), argc > 5 ? strtod(argv[5], NULL) : 0);

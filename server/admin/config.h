@@ -80,6 +80,7 @@ struct config {
 	bool writeback, flock, posix_lock, direct_io;
 	bool allow_mmap; /* for virtiofsd's sake: what --cache says allows it already */
 	bool new_key;
+	bool mount_uuid; /* a mount on this machine: known by a UUID */
 
 	/* serving a device */
 	const char *socket_group, *tag;

@@ -128,6 +128,7 @@ static const struct choice level_choices[] = {
 static const struct option_def option_defs[] = {
 	TEXT("shared-dir", share, STATEFUL),
 	TEXT("mount", mount, SERVE),
+	FLAG("mount-uuid", mount_uuid, SERVE),
 	TEXT("socket-path", socket_path, SERVE),
 	TEXT("socket-group", socket_group, SERVE),
 	{ .name = "fd",

@@ -38,6 +38,8 @@ static int check_way(struct options_parser *p, const struct config *c)
 		if (device[i].given)
 			return options_fail(p, "--%s: not with --mount, only with a socket",
 					    device[i].name);
+	if (c->mount_uuid && !c->mount)
+		return options_fail(p, "--mount-uuid: only with --mount");
 	if (c->socket_group && by_fd)
 		return options_fail(p, "--socket-group: only with --socket-path");
 	if (c->mount && c->sandbox != SANDBOX_DEFAULT && c->sandbox != SANDBOX_NONE)
@@ -114,6 +116,9 @@ int options_check_serve(struct options_parser *p, struct config *c)
 			"--%s: needs handles that persist, and --inode-file-handles=never "
 			"is given",
 			c->strict ? "durability=strict" : "new-key");
+	if (c->handles == HANDLES_NEVER && c->mount_uuid)
+		return options_fail(p, "--mount-uuid: needs handles that persist, and "
+				       "--inode-file-handles=never is given");
 	/* ACLs and labels are attributes, and a map of names is of no use without names. */
 	if (c->posix_acl || c->xattrmap || c->security_label)
 		c->xattr = true;
@@ -136,7 +141,7 @@ void options_help(FILE *to)
 		"  --durability=relaxed|strict  a handle survives kill -9 | a host crash too\n"
 		"  --max-nodes=N  --rlimit-nofile=N  --thread-pool-size=N\n"
 		"  --log-level=error|warn|info|debug|off      --syslog\n"
-		"  --new-key                    the key is lost: start over\n"
+		"  --new-key  (the key is lost)   --mount-uuid  (NFS servers know a mount by it)\n"
 		"  --seccomp=kill|log|trap|none --modcaps=+CAP:-CAP\n"
 		"  --key-file=PATH|--key-fd=N|--key-credential=NAME|--key-keyring=DESCRIPTION\n"
 		"  --key-helper                 the sealing key lives in a process of its own\n"

@@ -19,9 +19,9 @@
 #include "base/secret_heap.h"
 #include "base/util.h"
 #include "export/export.h"
+#include "export/helper.h"
 #include "fuse/idmap.h"
 #include "fuse/reply.h"
-#include "export/helper.h"
 #include "fuse/xattrmap.h"
 #include "holdfast/exit.h"
 

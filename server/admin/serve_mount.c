@@ -11,7 +11,9 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "export/export.h"
 #include "holdfast/exit.h"
+#include "transport/blockid.h"
 
 #define CONF_FUSE "/etc/fuse.conf"
 
@@ -63,6 +65,8 @@ int serve_start_keeper(struct serving *v)
 		.allow_other = others,
 		.default_permissions = others,
 		.readonly = v->c->readonly,
+		.uuid_dir = v->c->mount_uuid ? v->state->statedir : -1,
+		.uuid_dirpath = v->state->statepath,
 		.threads = v->c->threads == CONFIG_THREADS_DEFAULT ? 0
 			   : v->c->threads == 0			   ? 1
 								   : (unsigned)v->c->threads,
@@ -83,6 +87,17 @@ int serve_shut_in_mount(struct serving *v)
 
 int serve_mount_share(struct serving *v)
 {
+	uint8_t uuid[BLOCKID_UUID_LEN];
+	struct export_stats x;
+
+	if (v->c->mount_uuid) {
+		export_stats(v->export, &x);
+		if (blockid_uuid(x.uuid, uuid)) {
+			log_error("--mount-uuid: no UUID can be made of the export's");
+			return HOLDFAST_EXIT_MOUNT;
+		}
+		v->dev_config.uuid = uuid;
+	}
 	return fusedev_mount(&v->dev_config, v->fuse, &v->dev) ? HOLDFAST_EXIT_MOUNT : 0;
 }
 

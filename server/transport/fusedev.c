@@ -309,7 +309,7 @@ int fusedev_mount(const struct fusedev_config *config, struct fuse_server *serve
 		error = -errno;
 		goto err;
 	}
-	error = dev->keeper ? fusekeeper_mount(dev->keeper, &dev->mount.fd)
+	error = dev->keeper ? fusekeeper_mount(dev->keeper, config->uuid, &dev->mount.fd)
 			    : fusemount_mount(config, &dev->mount);
 	if (error)
 		goto err;

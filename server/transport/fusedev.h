@@ -23,6 +23,13 @@ struct fusedev_config {
 	unsigned threads; /* 0: twice the CPUs, 4 at least; never more than FUSEDEV_THREADS_MAX */
 	const char
 		*blkdev; /* NULL, or a block device: a fuseblk mount with its number (root only) */
+	/*
+	 * A mount that is known by a UUID (blockid.h): the directory for the image, or -1, its path for messages, and at
+	 * fusedev_mount() the UUID. The keeper makes the device of it.
+	 */
+	int uuid_dir;
+	const char *uuid_dirpath;
+	const uint8_t *uuid;
 	struct fusekeeper *keeper; /* who mounts and unmounts; NULL: we ourselves */
 };
 

@@ -17,8 +17,11 @@ struct fusekeeper;
  */
 int fusekeeper_start(const struct fusedev_config *config, struct fusekeeper **out);
 
-/* Mounts; *fd is the connection, /dev/fuse. 0, or -errno after one line in the log. */
-int fusekeeper_mount(struct fusekeeper *k, int *fd);
+/*
+ * Mounts; *fd is the connection, /dev/fuse. With a `uuid` (BLOCKID_UUID_LEN bytes, else NULL) as a mount that is known by
+ * it. 0, or -errno after one line in the log.
+ */
+int fusekeeper_mount(struct fusekeeper *k, const uint8_t *uuid, int *fd);
 
 /* Unmounts if our mount is still there, lazily if it is busy. Threads may serve meanwhile. 0 or -errno (logged). */
 int fusekeeper_unmount(struct fusekeeper *k);

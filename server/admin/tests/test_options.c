@@ -319,6 +319,10 @@ static void test_what_a_device_alone_has_is_refused_for_a_mount_and_the_reverse(
 	refused(PARSE(S("--shared-dir=/a"), DEVICE, DEVICE), "--socket-path: given twice");
 	refused(PARSE(S("--shared-dir=/a"), S("--fd=3"), S("--socket-group=kvm")),
 		"--socket-group: only with --socket-path");
+	refused(PARSE(S("--shared-dir=/a"), S("--socket-path=/s"), S("--mount-uuid")),
+		"--mount-uuid: only with --mount");
+	refused(PARSE(BASE, S("--mount-uuid"), S("--inode-file-handles=never")),
+		"--mount-uuid: needs handles that persist");
 	refused(PARSE(S("--shared-dir=/a"), DEVICE, S("--sandbox=none"), S("--gid-map=:0:0:1:")),
 		"--gid-map: only with --sandbox=namespace");
 	refused(PARSE(S("--shared-dir=/a"), DEVICE,

@@ -14,7 +14,9 @@ JOBS ?= $(shell nproc)
 PACKAGES = gcc libc6-dev pkg-config libfuse3-dev libssl-dev libsqlite3-dev libseccomp-dev libcap-ng-dev libkeyutils-dev fuse3
 PACKAGES_FUZZ = $(PACKAGES) clang libclang-rt-14-dev
 PACKAGES_TEST = $(PACKAGES) libcmocka-dev uidmap keyutils e2fsprogs xfsprogs btrfs-progs sqlite3 util-linux mount acl attr \
-	clang-format clang-tidy cppcheck shellcheck qemu-system-x86 busybox-static kmod git make xz-utils
+	clang-format clang-tidy cppcheck shellcheck qemu-system-x86 busybox-static kmod git make xz-utils \
+	iproute2 cpio libnfs-dev libnfs-utils libtirpc3 libwrap0 libevent-core-2.1-7 libnfsidmap1 libdevmapper1.02.1 \
+	libgssapi-krb5-2 libkeyutils1 netbase libntirpc4.3 liburcu8 libwbclient0 libdbus-1-3
 # C virtiofsd, to be compared with.
 PACKAGES_BENCH = $(PACKAGES) util-linux mount qemu-system-common
 
@@ -80,6 +82,12 @@ HOSTILE_SRC := $(sort $(wildcard guest-tests/hostile/*.c))
 ALL_C += $(HOSTILE_SRC)
 ALL_H += $(sort $(wildcard guest-tests/hostile/*.h))
 SCRIPTS += $(sort $(wildcard guest-tests/hostile/cases/*.sh guest-tests/hostile/lib/*.sh) guest-tests/hostile/compare)
+
+# Re-export over NFS.
+NFS_SRC := $(sort $(wildcard nfs-export-tests/*/*.c))
+ALL_C += $(NFS_SRC)
+SCRIPTS += nfs-export-tests/lib/prepare nfs-export-tests/guest/nfsserver \
+	$(sort $(wildcard nfs-export-tests/lib/*.sh nfs-export-tests/cases/*.sh))
 
 OBJ = $(SERVER_SRC:%.c=build/obj/%.o)
 ASAN_OBJ = $(SERVER_SRC:%.c=build/asan/obj/%.o)

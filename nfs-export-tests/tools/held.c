@@ -204,7 +204,8 @@ static bool same_inode(const struct held *h, struct result *r, struct stat *st)
 	}
 	if (st->st_ino == h->ino)
 		return true;
-	snprintf(got, sizeof(got), "inode %lu instead of %lu", (unsigned long)st->st_ino, (unsigned long)h->ino);
+	snprintf(got, sizeof(got), "inode %lu instead of %lu", (unsigned long)st->st_ino,
+		 (unsigned long)h->ino);
 	differs(r, "stat", h->id, got);
 	return false;
 }
@@ -369,9 +370,11 @@ static bool command_do(char *command, struct result *r)
 	} else if (!strcmp(command, "write")) {
 		for (unsigned i = 0; i < file_count; i++)
 			write_one(&files[i], r, argument);
-	} else if (!strcmp(command, "lock") || !strcmp(command, "unlock") || !strcmp(command, "busy")) {
+	} else if (!strcmp(command, "lock") || !strcmp(command, "unlock") ||
+		   !strcmp(command, "busy")) {
 		for (unsigned i = 0; i < file_count; i++)
-			lock_one(&files[i], r, *command == 'u' ? F_UNLCK : F_WRLCK, *command == 'b');
+			lock_one(&files[i], r, *command == 'u' ? F_UNLCK : F_WRLCK,
+				 *command == 'b');
 	} else if (!strcmp(command, "dirs")) {
 		dir_one(&dirs[0], AT_FDCWD, r, argument);
 		for (unsigned i = 0; i < dir_count; i++)
@@ -398,7 +401,8 @@ static struct sockaddr_un address_of(const char *path)
 
 static void result_line(char *line, size_t room, const struct result *r)
 {
-	snprintf(line, room, "ok=%u stale=%u error=%u wrong=%u", r->ok, r->stale, r->error, r->wrong);
+	snprintf(line, room, "ok=%u stale=%u error=%u wrong=%u", r->ok, r->stale, r->error,
+		 r->wrong);
 }
 
 static int serve(const char *path)
@@ -447,7 +451,8 @@ static int ask(const char *path, int argc, char **argv)
 		if (i + 1 < argc)
 			strcat(command, " ");
 	}
-	if (connect(fd, (const struct sockaddr *)&a, sizeof(a)) || send(fd, command, strlen(command), 0) < 0)
+	if (connect(fd, (const struct sockaddr *)&a, sizeof(a)) ||
+	    send(fd, command, strlen(command), 0) < 0)
 		err(2, "held: %s", path);
 	n = recv(fd, answer, sizeof(answer) - 1, 0);
 	if (n <= 0)
@@ -469,7 +474,8 @@ static int report(const struct result *r)
 }
 
 /* What file number k has to contain; `sets` are FROM:TAG,TAG... */
-static void content_of(char want[CONTENT_MAX], unsigned k, const char *id, unsigned each, char **sets)
+static void content_of(char want[CONTENT_MAX], unsigned k, const char *id, unsigned each,
+		       char **sets)
 {
 	int len = snprintf(want, CONTENT_MAX, "%s\n", id);
 
@@ -482,7 +488,8 @@ static void content_of(char want[CONTENT_MAX], unsigned k, const char *id, unsig
 			continue;
 		copy = strdup(strchr(*sets, ':') + 1);
 		for (rest = copy; (tag = strsep(&rest, ","));)
-			len += snprintf(want + len, (size_t)(CONTENT_MAX - len), "%s %.40s\n", id, tag);
+			len += snprintf(want + len, (size_t)(CONTENT_MAX - len), "%s %.40s\n", id,
+					tag);
 		free(copy);
 	}
 }
@@ -582,11 +589,13 @@ int main(int argc, char **argv)
 	static char path[4096];
 
 	if (argc >= 5 && !strcmp(argv[1], "make"))
-		return make(argv[2], number(argv[3]), number(argv[4]), argc > 5 ? number(argv[5]) : 0);
+		return make(argv[2], number(argv[3]), number(argv[4]),
+			    argc > 5 ? number(argv[5]) : 0);
 	if (argc == 8 && !strcmp(argv[1], "hold")) {
 		snprintf(path, sizeof(path), "%s/big", argv[2]);
 		big_path = path;
-		hold_all(argv[2], number(argv[4]), number(argv[5]), number(argv[6]), number(argv[7]));
+		hold_all(argv[2], number(argv[4]), number(argv[5]), number(argv[6]),
+			 number(argv[7]));
 		return serve(argv[3]);
 	}
 	if (argc >= 4 && !strcmp(argv[1], "do"))

@@ -44,7 +44,7 @@ struct object {
 
 struct name {
 	struct object *object; /* NULL: not used */
-	int parent;            /* -1: the top */
+	int parent;	       /* -1: the top */
 	char name[24];
 };
 
@@ -256,7 +256,9 @@ static void do_write(bool append)
 	if (at + len > o->len)
 		o->len = at + len;
 	fd = open(path, O_WRONLY | O_CLOEXEC | (append ? O_APPEND : 0));
-	if (fd < 0 || (append ? write(fd, o->data + at, len) : pwrite(fd, o->data + at, len, (off_t)at)) != (ssize_t)len ||
+	if (fd < 0 ||
+	    (append ? write(fd, o->data + at, len) : pwrite(fd, o->data + at, len, (off_t)at)) !=
+		    (ssize_t)len ||
 	    close(fd))
 		differs("write %s", path);
 }
@@ -327,7 +329,8 @@ static void do_rename(void)
 
 	if (n < 0)
 		return;
-	if (over >= 0 && (names[n].object->type == TYPE_DIR || names[over].object == names[n].object))
+	if (over >= 0 &&
+	    (names[n].object->type == TYPE_DIR || names[over].object == names[n].object))
 		over = -1;
 	if (over < 0 && (is_below(parent, n) || names[n].object->type == TYPE_DIR) && parent != -1)
 		parent = -1; /* directories move to the top, so that the tree stays flat */
@@ -379,8 +382,8 @@ static void check(int n)
 		differs("stat %s", path);
 	errno = 0;
 	if ((st.st_mode & 07777) != o->mode || (o->type != TYPE_DIR && st.st_nlink != o->links))
-		differs("%s has mode %o, %lu links, not %o, %u", path, st.st_mode & 07777, (unsigned long)st.st_nlink,
-			(unsigned)o->mode, o->links);
+		differs("%s has mode %o, %lu links, not %o, %u", path, st.st_mode & 07777,
+			(unsigned long)st.st_nlink, (unsigned)o->mode, o->links);
 	if (o->type == TYPE_DIR)
 		return;
 	if ((size_t)st.st_size != o->len)
@@ -448,7 +451,8 @@ static void step_own(void)
 /* What a name that somebody else has changed meanwhile may make of a call. */
 static void expect_race(int rc, const char *what, const char *path)
 {
-	static const int races[] = { ENOENT, EEXIST, ENOTEMPTY, EISDIR, ENOTDIR, ESTALE, EINVAL, EBUSY, EPERM };
+	static const int races[] = { ENOENT, EEXIST, ENOTEMPTY, EISDIR, ENOTDIR,
+				     ESTALE, EINVAL, EBUSY,	EPERM };
 
 	if (rc >= 0)
 		return;
@@ -532,7 +536,8 @@ static int run(unsigned steps, double seconds)
 			objects++;
 		}
 	}
-	printf("storm: %u steps, %u objects at the end%s\n", step, objects, shared ? "" : ", all as they should be");
+	printf("storm: %u steps, %u objects at the end%s\n", step, objects,
+	       shared ? "" : ", all as they should be");
 	return 0;
 }
 
@@ -561,8 +566,8 @@ static int list_one(const char *path, const struct stat *st, int type, struct FT
 	for (ssize_t i = 0; i < n; i++)
 		hash = (hash ^ (uint8_t)data[i]) * 1099511628211ULL;
 	printf(".%s %o %lu %ld %016lx\n", path + strlen(top), st->st_mode,
-	       S_ISDIR(st->st_mode) ? 0UL : (unsigned long)st->st_nlink, S_ISDIR(st->st_mode) ? 0L : (long)st->st_size,
-	       (unsigned long)hash);
+	       S_ISDIR(st->st_mode) ? 0UL : (unsigned long)st->st_nlink,
+	       S_ISDIR(st->st_mode) ? 0L : (long)st->st_size, (unsigned long)hash);
 	return 0;
 }
 

@@ -12,11 +12,12 @@ share_make
 tree_make
 server_boot
 step "two clients hold $TREE_HELD files each"
-nfs_mount server 3
-nfs_mount server 4.2
-held_start server 3
-held_start server 4
-for version in 3 4; do held server $version "write first"; done
+for version in $VERSIONS; do
+	nfs_mount server "${version/4/4.2}"
+	held_start server $version
+done
+for version in $VERSIONS; do held server $version "write first"; done
+tags=first
 for round in 1 2; do
 	step "the daemon killed and replaced, round $round"
 	server_quiet
@@ -26,10 +27,12 @@ for round in 1 2; do
 	server_start
 	guest_drop server
 	step "the held files"
-	for version in 3 4; do
+	for version in $VERSIONS; do
 		held server $version check
 		held server $version "dirs round-$round-$version"
 		held server $version "write round-$round"
 	done
-	tree_verify 3:first,$(seq -s, -f round-%g $round) 4:first,$(seq -s, -f round-%g $round)
+	tags+=,round-$round
+	# shellcheck disable=SC2086 # a set for each version
+	tree_verify $(printf "%s:$tags " $VERSIONS)
 done

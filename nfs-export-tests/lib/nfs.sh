@@ -11,6 +11,8 @@
 NFS_BIN=$ROOT/build/guest/nfs-bin
 GUEST_INITRAMFS=initramfs-nfs
 KERNEL=${KERNEL:-6.12}
+# 3 and 4; one of them to see what the other makes of a back-end whose handles do not persist.
+VERSIONS=${NFS_VERSIONS:-3 4}
 # What is exported to whom; fsid= is what every handle begins with, in every run of the server.
 NFS_EXPORT_OPTIONS=${NFS_EXPORT_OPTIONS:-rw,fsid=1,no_root_squash,insecure,sync,no_subtree_check}
 NFS_EXPORTS=("*:/srv $NFS_EXPORT_OPTIONS")

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# limit: 600
+# limit: 1200
 # weight: 60
 # The guest exports its share by NFS; clients of v3 and v4.2 hold files and directories. The quiet server is stopped, its daemon
 # killed and replaced, other files are looked up first: the held ones are the same, and what is written to them lands in them.
@@ -33,6 +33,6 @@ for round in 1 2; do
 		held server $version "write round-$round"
 	done
 	tags+=,round-$round
-	# shellcheck disable=SC2086 # a set for each version
+	# shellcheck disable=SC2046,SC2086 # a set for each version
 	tree_verify $(printf "%s:$tags " $VERSIONS)
 done

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# limit: 600
+# limit: 1200
 # weight: 60
 # A guest forgets dentries and inodes whenever it likes, and asks again by nodeid alone: under load, again and again.
 . "$(dirname "$0")/../../tests/lib/case.sh"
@@ -28,4 +28,6 @@ for ((round = 1; round <= ROUNDS; round++)); do
 done
 for version in 3 4; do storm_end server v$version; done
 tree_verify 3:$tags 4:$tags
+step "how many of the decodes were of nodes that were still warm"
+timeout 10 "$HOLDFAST" status --shared-dir="$SHARE" --state-dir="$STATE" | grep -E 'found:|answers:'
 for version in 3 4; do list_compare server /v$version/storm-$version "$SHARE/storm-$version"; done

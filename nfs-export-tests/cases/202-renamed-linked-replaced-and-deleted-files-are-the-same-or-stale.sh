@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # on: ext4
-# limit: 900
+# limit: 1200
 # weight: 80
 # By the client, the guest and the host, while all is up, while nfsd is stopped, and while no daemon runs. What is still
 # there is the same object and takes what is written; what is gone is stale, though its inode number is used again.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # on: ext4
-# limit: 900
+# limit: 1200
 # weight: 90
 # Two readers stand in the middle of it when the daemon is killed and replaced, and the host makes and removes entries
 # meanwhile: each entry that was there all the time comes exactly once.

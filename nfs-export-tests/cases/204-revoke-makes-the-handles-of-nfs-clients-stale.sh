@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# limit: 600
+# limit: 1200
 # weight: 60
 # Every handle but the root's is refused at its next request; when server and clients have mounted anew, all is well.
 . "$(dirname "$0")/../../tests/lib/case.sh"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# limit: 600
+# limit: 1200
 # weight: 60
 # Its handles hold the parent too, and every request walks up from the file: as case 200 otherwise.
 NFS_EXPORT_OPTIONS=rw,fsid=1,no_root_squash,insecure,sync,subtree_check

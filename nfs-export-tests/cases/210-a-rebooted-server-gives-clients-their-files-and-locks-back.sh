@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# limit: 900
+# limit: 1200
 # weight: 90
 # A second guest is the client. The plug of the server's guest is pulled and its daemon killed: the client waits, claims
 # opens and locks again in the grace period, and goes on. Then the guest reboots by itself.

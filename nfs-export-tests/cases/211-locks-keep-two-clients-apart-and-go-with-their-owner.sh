@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# limit: 900
+# limit: 1200
 # weight: 90
 # Of two clients one has the lock, over v3 and v4.2 alike, also after the daemon was replaced; when its owner goes, by
 # its own end or with its whole machine, the other one gets it.

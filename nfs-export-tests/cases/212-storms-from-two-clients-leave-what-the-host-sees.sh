@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# limit: 900
+# limit: 1200
 # weight: 90
 # Two guests create, write, truncate, rename, link and remove at random, each against a model of its own and both in one
 # directory, over v3 and v4.2, while the server's caches are dropped: both see at the end what the host has.

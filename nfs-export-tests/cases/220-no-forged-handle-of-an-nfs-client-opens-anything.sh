@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# limit: 900
+# limit: 1200
 # weight: 90
 # A hostile client changes every field of its handles, invents others, keeps those of deleted files, takes them of another
 # export and of what lies above an exported subdirectory, over NFSv3 and by open_by_handle_at in the guest: stale, all of

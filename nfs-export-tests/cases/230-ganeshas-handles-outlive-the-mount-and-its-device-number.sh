@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# limit: 300
+# limit: 1200
 # weight: 40
 # nfs-ganesha over a mount with --mount-uuid: it is restarted, the mount's daemon is killed and replaced, both, st_dev is
 # another one: the handles of a client open what they opened. Without the option they are stale then, and never wrong.

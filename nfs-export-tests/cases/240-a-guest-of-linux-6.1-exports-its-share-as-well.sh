@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# limit: 600
+# limit: 1200
 # weight: 60
 # The short round with an older kernel: case 200.
 KERNEL=6.1

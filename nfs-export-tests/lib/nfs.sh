@@ -66,10 +66,10 @@ server_crash() {
 	server_start "${1:-10}"
 }
 
-# server_export [GRACE]: mounts the share and starts nfsd.
+# server_export: mounts the share and starts nfsd.
 server_export() {
 	guest_mount server share /srv
-	server_start "${1:-10}"
+	server_start
 }
 
 server_start() {

@@ -185,7 +185,8 @@ static bool lines_are_of(const char *id, const char *text, size_t len)
 		const char *end = memchr(text, '\n', len);
 		size_t line = end ? (size_t)(end - text) : len;
 
-		if (line < want || memcmp(text, id, want) || (line > want && text[want] != ' '))
+		if (line < want || memcmp(text, id, want) != 0 ||
+		    (line > want && text[want] != ' '))
 			return false;
 		line += end ? 1 : 0;
 		text += line;
@@ -411,6 +412,7 @@ static int serve(const char *path)
 	static struct result r;
 	static char answer[ANSWER_MAX + 256];
 	char command[256];
+	char line[128];
 	bool more = true;
 	int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
@@ -427,9 +429,8 @@ static int serve(const char *path)
 			memset(&r, 0, sizeof(r));
 			command[n] = 0;
 			more = command_do(command, &r);
-			result_line(answer, 256, &r);
-			strcat(answer, "\n");
-			strcat(answer, r.text);
+			result_line(line, sizeof(line), &r);
+			snprintf(answer, sizeof(answer), "%s\n%s", line, r.text);
 			send(fd, answer, strlen(answer), MSG_NOSIGNAL);
 		}
 		if (fd >= 0)
@@ -442,15 +443,14 @@ static int ask(const char *path, int argc, char **argv)
 {
 	struct sockaddr_un a = address_of(path);
 	char command[256] = "";
+	size_t len = 0;
 	static char answer[ANSWER_MAX + 257];
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	ssize_t n;
 
-	for (int i = 0; i < argc; i++) {
-		strncat(command, argv[i], sizeof(command) - strlen(command) - 2);
-		if (i + 1 < argc)
-			strcat(command, " ");
-	}
+	for (int i = 0; i < argc && len < sizeof(command); i++)
+		len += (size_t)snprintf(command + len, sizeof(command) - len, "%s%s", i ? " " : "",
+					argv[i]);
 	if (connect(fd, (const struct sockaddr *)&a, sizeof(a)) ||
 	    send(fd, command, strlen(command), 0) < 0)
 		err(2, "held: %s", path);

@@ -163,7 +163,9 @@ static bool call(int fd)
 		errx(1, "nfsforge: a reply of %zu bytes", m.len);
 	receive(fd, m.bytes, m.len);
 	m.at = 4;
-	if (get() != 1 || get() != 0)
+	if (get() != 1) /* a reply */
+		return false;
+	if (get() != 0) /* accepted */
 		return false;
 	get();
 	m.at += (get() + 3) & ~3U;
@@ -191,11 +193,10 @@ static uint16_t port_of(uint32_t program, uint32_t version)
 static void mount_root(const char *export, struct handle *root)
 {
 	int fd = dial(port_of(MOUNT_PROGRAM, 3));
-	uint32_t status;
 
 	begin(MOUNT_PROGRAM, 3, 1);
 	put_opaque(export, (uint32_t)strlen(export));
-	if (!call(fd) || (status = get()) != 0)
+	if (!call(fd) || get() != 0)
 		errx(1, "nfsforge: MNT %s is refused", export);
 	get_handle(root);
 	close(fd);

@@ -31,6 +31,7 @@
 #define DATA_MAX 20000
 #define KEPT 16
 #define DEPTH_MAX 8
+#define PATH_ROOM 4096
 
 enum type { TYPE_FILE, TYPE_DIR, TYPE_LINK };
 
@@ -97,18 +98,17 @@ static bool done(int rc, int error)
 	return true;
 }
 
-static void path_of(char path[4096], int n)
+static void path_of(char path[PATH_ROOM], int n)
 {
 	int chain[DEPTH_MAX + 2];
 	int depth = 0;
+	size_t len = (size_t)snprintf(path, PATH_ROOM, "%s", top);
 
 	for (; n >= 0 && depth < DEPTH_MAX + 2; n = names[n].parent)
 		chain[depth++] = n;
-	strcpy(path, top);
-	while (depth--) {
-		strcat(path, "/");
-		strcat(path, names[chain[depth]].name);
-	}
+	while (depth-- && len < PATH_ROOM)
+		len += (size_t)snprintf(path + len, PATH_ROOM - len, "/%s",
+					names[chain[depth]].name);
 }
 
 static int depth_of(int n)
@@ -206,7 +206,7 @@ static void do_create(enum type type)
 {
 	static const mode_t modes[] = { 0644, 0600, 0755, 0700, 0666 };
 	struct object *o;
-	char path[4096];
+	char path[PATH_ROOM];
 	int n;
 	int fd;
 
@@ -237,7 +237,7 @@ static void do_write(bool append)
 {
 	int n = pick(TYPE_FILE);
 	struct object *o;
-	char path[4096];
+	char path[PATH_ROOM];
 	size_t at;
 	size_t len;
 	int fd;
@@ -267,7 +267,7 @@ static void do_truncate(void)
 {
 	int n = pick(TYPE_FILE);
 	struct object *o;
-	char path[4096];
+	char path[PATH_ROOM];
 	size_t to;
 
 	if (n < 0)
@@ -286,7 +286,7 @@ static void do_truncate(void)
 static void do_chmod(void)
 {
 	int n = pick(rnd(3) ? TYPE_FILE : TYPE_DIR);
-	char path[4096];
+	char path[PATH_ROOM];
 
 	if (n < 0)
 		return;
@@ -302,8 +302,8 @@ static void do_chmod(void)
 static void do_link(void)
 {
 	int n = pick(TYPE_FILE);
-	char from[4096];
-	char to[4096];
+	char from[PATH_ROOM];
+	char to[PATH_ROOM];
 	int added;
 
 	if (n < 0)
@@ -324,8 +324,8 @@ static void do_rename(void)
 	int n = pick((enum type)rnd(3));
 	int over = rnd(3) ? -1 : pick(TYPE_FILE);
 	int parent = pick_dir();
-	char from[4096];
-	char to[4096];
+	char from[PATH_ROOM];
+	char to[PATH_ROOM];
 
 	if (n < 0)
 		return;
@@ -341,7 +341,7 @@ static void do_rename(void)
 		if (!done(rename(from, to), ENOENT))
 			differs("rename %s %s", from, to);
 		names[n].parent = names[over].parent;
-		strcpy(names[n].name, names[over].name);
+		memcpy(names[n].name, names[over].name, sizeof(names[n].name));
 		name_drop(over);
 		return;
 	}
@@ -356,7 +356,7 @@ static void do_rename(void)
 static void do_remove(void)
 {
 	int n = pick((enum type)rnd(3));
-	char path[4096];
+	char path[PATH_ROOM];
 
 	if (n < 0 || (names[n].object->type == TYPE_DIR && !is_empty(n)))
 		return;
@@ -371,7 +371,7 @@ static void check(int n)
 {
 	static uint8_t got[DATA_MAX + 1];
 	const struct object *o = names[n].object;
-	char path[4096];
+	char path[PATH_ROOM];
 	struct stat st;
 	ssize_t len;
 	int fd;
@@ -462,18 +462,18 @@ static void expect_race(int rc, const char *what, const char *path)
 	differs("%s %s", what, path);
 }
 
-static void shared_path(char path[4096])
+static void shared_path(char path[PATH_ROOM])
 {
 	if (rnd(3))
-		snprintf(path, 4096, "%s/s%u", top, rnd(12));
+		snprintf(path, PATH_ROOM, "%s/s%u", top, rnd(12));
 	else
-		snprintf(path, 4096, "%s/s%u/s%u", top, rnd(12), rnd(12));
+		snprintf(path, PATH_ROOM, "%s/s%u/s%u", top, rnd(12), rnd(12));
 }
 
 static void step_shared(void)
 {
-	char path[4096];
-	char other[4096];
+	char path[PATH_ROOM];
+	char other[PATH_ROOM];
 	int fd;
 
 	shared_path(path);

@@ -63,13 +63,14 @@ int blockid_uuid(const uint8_t export_uuid[BLOCKID_UUID_LEN], uint8_t out[BLOCKI
 
 static int write_image(int fd, const uint8_t uuid[BLOCKID_UUID_LEN])
 {
+	static const char algorithm[] = "sha256";
 	uint8_t block[SUPERBLOCK_LEN] = "verity";
 	int error;
 
 	put_le32(block + 8, 1);
 	put_le32(block + 12, 1);
 	memcpy(block + 16, uuid, BLOCKID_UUID_LEN);
-	memcpy(block + 32, "sha256", 6);
+	memcpy(block + 32, algorithm, sizeof(algorithm));
 	put_le32(block + 64, 4096);
 	put_le32(block + 68, 4096);
 	error = pwrite_full(fd, block, sizeof(block), 0);
@@ -106,6 +107,7 @@ static int open_image(struct blockid *b, int dirfd, const char *name,
 static int attach(struct blockid *b, int number, int image)
 {
 	struct loop_config config = { .fd = (uint32_t)image, .info.lo_flags = LO_FLAGS_AUTOCLEAR };
+	int error;
 
 	(void)snprintf(b->device, sizeof(b->device), "/dev/loop%d", number);
 	(void)snprintf((char *)config.info.lo_file_name, sizeof(config.info.lo_file_name),
@@ -115,8 +117,7 @@ static int attach(struct blockid *b, int number, int image)
 		return -errno;
 	if (ioctl(b->loop, LOOP_CONFIGURE, &config) == 0)
 		return 0;
-	int error = -errno;
-
+	error = -errno;
 	b->loop = fd_close(b->loop);
 	return error;
 }

@@ -344,6 +344,30 @@ static void test_an_unlinked_object_lives_until_forget(void **state)
 	node_put(f->w, root);
 }
 
+/* A guest's kernel forgets what it decoded at the last use of it, and asks again for the next request. */
+static void test_what_the_guest_forgets_stays_warm(void **state)
+{
+	struct fixture *f = *state;
+	struct export_stats before, after;
+	struct entry e;
+	ino_t ino;
+
+	mkdir(path_in(f, "d"), 0755);
+	make_file(f, "d/a");
+	e = look_up_path(f, "d/a");
+	export_forget(f->w, e.nodeid, 1);
+	export_stats(f->x, &before);
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(decode(f, e, &ino), 0);
+		export_forget(f->w, e.nodeid, 1);
+	}
+	export_stats(f->x, &after);
+	assert_true(after.hits - before.hits >= 100);
+	/* By its name at most once a second, as everything that is held. */
+	assert_true(after.resolved_by_name - before.resolved_by_name < 50);
+	assert_int_equal(after.resolved_by_handle, before.resolved_by_handle);
+}
+
 static void test_renames_by_the_guest_keep_the_handle(void **state)
 {
 	struct fixture *f = *state;
@@ -1102,6 +1126,7 @@ int main(void)
 		T(test_a_deleted_objects_handle_is_stale_for_good),
 		T(test_a_file_with_the_inode_number_of_another_is_never_taken_for_it),
 		T(test_an_unlinked_object_lives_until_forget),
+		T(test_what_the_guest_forgets_stays_warm),
 		T(test_renames_by_the_guest_keep_the_handle),
 		T(test_a_moved_directory_takes_its_tree_along),
 		T(test_a_storm_of_moved_directories_is_told_to_try_again),

@@ -69,6 +69,7 @@ void export_stats(struct export *x, struct export_stats *out)
 	pthread_mutex_lock(&x->epoch_lock);
 	memcpy(out->uuid, keyring_uuid(x->epoch->keyring), sizeof(out->uuid));
 	out->root_generation = x->epoch->root_generation;
+	keyring_renew(x->epoch->keyring); /* idle as we are, we may not have met it yet */
 	out->sealing_key = keyring_active(x->epoch->keyring);
 	if (x->persistent)
 		stats_persistent(x, x->epoch, out);

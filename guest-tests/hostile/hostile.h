@@ -31,8 +31,8 @@ enum stage { RUNNING, CONNECTED, NEGOTIATED, WITH_MEMORY };
 /* What must become of the connection. */
 enum want { SERVED, ENDED, EITHER };
 
-/* What a case needs beside the usual device. */
-enum need { NEED_NOTHING, NEED_OTHER, NEED_REVOKE, NEED_CAPS, NEED_LOCKS, NEED_XATTR };
+/* What a case needs of the device; POSIX locks (--posix-lock) are taken to be there. */
+enum need { NEED_NOTHING, NEED_OTHER, NEED_REVOKE, NEED_CAPS, NEED_LOCKS };
 
 struct hostile {
 	/* Of the command line: */
@@ -41,7 +41,6 @@ struct hostile {
 	const char *revoke; /* command that raises the root generation */
 	bool caps;	    /* the device has small caps */
 	const char *spawn;  /* command that starts a foreign device, for each case anew */
-	bool verbose;
 	int pid; /* of the process that serves; 0: not known */
 
 	/* The connection: */

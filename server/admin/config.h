@@ -14,8 +14,8 @@
 #define HOLDFAST_VERSION "0.1.0"
 #endif
 
-/* Nodes are a cache: about 210 bytes each with their places in its tables, so some 30 MiB when it is full. */
-#define CONFIG_MAX_NODES_DEFAULT 150000
+/* Nodes are a cache: about 220 bytes each with their places in its tables, so some 25 MiB when it is full. */
+#define CONFIG_MAX_NODES_DEFAULT 120000
 #define CONFIG_MAX_NODES_MIN 1000
 #define CONFIG_MAX_NODES_MAX 100000000
 #define CONFIG_NOFILE_MIN 256

@@ -152,13 +152,14 @@ static void shard_unlink(struct shard *s, struct node *n)
 static int shard_grow(struct shard *s)
 {
 	size_t buckets = s->bucket_count * 2;
-	struct node **clock = realloc(s->clock, (s->room + 256) * sizeof(*clock));
+	const size_t room = s->room ? s->room + s->room / 2 : 256;
+	struct node **clock = realloc(s->clock, room * sizeof(*clock));
 	struct node **table;
 
 	if (!clock)
 		return -ENOMEM;
 	s->clock = clock;
-	s->room += 256;
+	s->room = room;
 	if (s->room < s->bucket_count)
 		return 0;
 	table = calloc(buckets, sizeof(*table));
@@ -310,6 +311,21 @@ bool cache_see(struct cache *c, const struct hostfs *h, nodeid_t id, const struc
 	}
 	pthread_mutex_unlock(&s->lock);
 	return usual;
+}
+
+bool cache_unchanged(struct cache *c, const struct hostfs *h, struct node *n,
+		     const struct seen *seen)
+{
+	struct shard *s = shard_of(c, n->nodeid);
+	bool same;
+
+	pthread_mutex_lock(&s->lock);
+	same = n->persistent && !n->dead && node_has_name(n, seen->parent, seen->name) &&
+	       node_is_seen(n, h, seen);
+	if (same)
+		atomic_store_explicit(&n->checked, seen->stamp, memory_order_relaxed);
+	pthread_mutex_unlock(&s->lock);
+	return same;
 }
 
 struct node *cache_find_inode(struct cache *c, uint64_t dev, uint64_t ino, uint64_t attachment)

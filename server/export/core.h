@@ -225,7 +225,7 @@ int entry_vantage(struct worker *w, struct node *dir, struct identity *id, struc
 /* --- resolver.c ---------------------------------------------------------------------------------------------- */
 
 /*
- * As node_get(); `looked` (may be NULL) gets what was seen of it, and *fresh whether that was so. Without
+ * As node_get(); `looked` (may be NULL) gets what was seen of it, for certain its attributes alone, and *fresh whether that was so. Without
  * `looked` it is taken that a descriptor will be wanted.
  */
 int resolve(struct worker *w, nodeid_t id, struct node **out, struct looked *looked, bool *fresh);

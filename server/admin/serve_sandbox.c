@@ -79,6 +79,7 @@ int serve_limit_calls(const struct serving *v)
 		.mode = (enum filter_mode)v->c->seccomp,
 		.readonly = v->c->readonly,
 		.plain_handles = v->c->moved_out_allow != 0,
+		.keyring = v->c->key_keyring && !v->c->key_helper,
 		.syslog = v->c->syslog,
 	};
 

@@ -130,6 +130,8 @@ static bool is_due(const struct filter_config *config, enum filter_when when)
 		return config->plain_handles;
 	case FILTER_SYSLOG:
 		return config->syslog;
+	case FILTER_KEYRING:
+		return config->keyring;
 	}
 	return false;
 }

@@ -22,6 +22,7 @@ struct filter_config {
 	enum filter_mode mode;
 	bool readonly;	    /* nothing in the share is made or changed: no calls for it */
 	bool plain_handles; /* --moved-out=allow: files are opened by handle, not directories alone */
+	bool keyring;	    /* the kernel's keyring is read */
 	bool syslog;	    /* syslog(3) may have to connect anew */
 };
 

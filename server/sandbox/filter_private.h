@@ -14,6 +14,7 @@ enum filter_when {
 	FILTER_WRITABLE, /* not with --readonly */
 	FILTER_PLAIN,	 /* --moved-out=allow */
 	FILTER_SYSLOG,	 /* --syslog */
+	FILTER_KEYRING,	 /* --key-keyring, without --key-helper */
 };
 
 #define FILTER_TERMS 3

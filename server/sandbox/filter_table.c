@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/btrfs.h>
 #include <linux/fs.h>
+#include <linux/keyctl.h>
 #include <linux/prctl.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -87,6 +88,7 @@ static const struct filter_call signals[] = {
 	ANY(rt_sigreturn),
 	ANY(rt_sigtimedwait),
 	{ .call = SCMP_SYS(tgkill), .own_pid = true }, /* pthread_kill(3), abort(3) */
+	{ .call = SCMP_SYS(kill), .own_pid = true },   /* the end, when the key helper has gone */
 };
 
 /* The time and what the process knows of itself. All of it without effect. */
@@ -248,6 +250,12 @@ static const struct filter_call identity[] = {
 	IF(unshare, 0, CLONE_FS),
 };
 
+/* --key-keyring without a helper: the key is read anew when it was rotated (export/keysource.c). */
+static const struct filter_call keyring[] = {
+	IF(keyctl, 0, KEYCTL_SEARCH),
+	IF(keyctl, 0, KEYCTL_READ),
+};
+
 /* The keeper of a mount is waited for at the end (transport/fusekeeper.c). */
 static const struct filter_call children[] = {
 	ANY(wait4),
@@ -276,7 +284,7 @@ const struct filter_group filter_groups[] = {
 	GROUP(FILTER_ALWAYS, data),	    GROUP(FILTER_ALWAYS, looking),
 	GROUP(FILTER_PLAIN, plain_handles), GROUP(FILTER_ALWAYS, state),
 	GROUP(FILTER_WRITABLE, changing),   GROUP(FILTER_ALWAYS, identity),
-	GROUP(FILTER_ALWAYS, children),
+	GROUP(FILTER_ALWAYS, children),	    GROUP(FILTER_KEYRING, keyring),
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 	GROUP(FILTER_ALWAYS, sanitizer),
 #endif

@@ -368,6 +368,38 @@ static void test_what_the_guest_forgets_stays_warm(void **state)
 	assert_int_equal(after.resolved_by_handle, before.resolved_by_handle);
 }
 
+static void test_the_end_of_a_session_forgets_all_lookups(void **state)
+{
+	struct fixture *f = *state;
+	struct node *root = hold(f, NODEID_ROOT);
+	struct node *open_one;
+	struct export_stats stats;
+	struct entry e[50];
+	struct entry kept;
+	char name[16];
+
+	make_file(f, "kept");
+	kept = look_up_path(f, "kept");
+	for (int i = 0; i < 50; i++) {
+		snprintf(name, sizeof(name), "n%d", i);
+		make_file(f, name);
+		e[i] = look_up_path(f, name);
+		assert_int_equal(export_unlink(f->w, root, name, 0), 0);
+	}
+	open_one = hold(f, e[7].nodeid);
+	export_stats(f->x, &stats);
+	assert_int_equal(stats.pinned, 50);
+	export_forget_all(f->w);
+	export_stats(f->x, &stats);
+	assert_int_equal(stats.pinned, 0);
+	assert_true(stats.nodes <= 3); /* the root, what has a name, what is held */
+	is_stale(f, e[0]);
+	node_put(f->w, open_one);
+	is_stale(f, e[7]);
+	assert_int_equal(look_up_path(f, "kept").nodeid.v, kept.nodeid.v);
+	node_put(f->w, root);
+}
+
 static void test_renames_by_the_guest_keep_the_handle(void **state)
 {
 	struct fixture *f = *state;
@@ -1127,6 +1159,7 @@ int main(void)
 		T(test_a_file_with_the_inode_number_of_another_is_never_taken_for_it),
 		T(test_an_unlinked_object_lives_until_forget),
 		T(test_what_the_guest_forgets_stays_warm),
+		T(test_the_end_of_a_session_forgets_all_lookups),
 		T(test_renames_by_the_guest_keep_the_handle),
 		T(test_a_moved_directory_takes_its_tree_along),
 		T(test_a_storm_of_moved_directories_is_told_to_try_again),

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +117,20 @@ static int of_an_earlier_root(struct hostile *h, const struct hostile_case *c)
 	return entry.nodeid == before[0] ? wrong(h, "it has the same nodeid") : 0;
 }
 
+/* While the share is searched for the object the answer is "try again". */
+static int wait_for_scan(struct hostile *h, uint64_t nodeid)
+{
+	const uint64_t end = clock_ns() + CASE_TIMEOUT_MS * 1000000ULL;
+	struct fuse_attr attr;
+
+	while (fecall_getattr(&h->f, nodeid, &attr) == -ENOMEM) {
+		if (clock_ns() > end)
+			return wrong(h, "GETATTR: ENOMEM for ever");
+		(void)poll(NULL, 0, 50);
+	}
+	return 0;
+}
+
 /* The object is deleted, its inode number is used again. */
 static int deleted(struct hostile *h, const struct hostile_case *c)
 {
@@ -141,7 +156,7 @@ static int deleted(struct hostile *h, const struct hostile_case *c)
 		if (host_write(h, other + strlen(h->share) + 1, "new") || stat(other, &st))
 			return wrong(h, "a file cannot be made");
 	} while (st.st_ino != ino && ++tries < 200);
-	if (all_stale(h, entry.nodeid))
+	if (wait_for_scan(h, entry.nodeid) || all_stale(h, entry.nodeid))
 		return -1;
 	say(h, "ESTALE%s", st.st_ino == ino ? ", its inode number is another file's" : "");
 	for (unsigned i = 0; i <= tries && i < 200; i++) {

@@ -15,6 +15,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/util.h"
+#include "export/glance.h"
 
 #define BUCKETS_MIN 64
 #define INODE_BUCKETS 4096
@@ -76,18 +77,8 @@ static void node_free(struct cache *c, struct node *n)
 
 	node_end(c, n);
 	pthread_mutex_lock(&s->lock);
-	n->next = s->free;
-	s->free = n;
+	node_give_back(s, n);
 	pthread_mutex_unlock(&s->lock);
-}
-
-static void homes_free(struct cache *c)
-{
-	for (unsigned i = 0; i < HOME_BUCKETS; i++)
-		for (struct home *h = c->homes[i], *next; h; h = next) {
-			next = h->next;
-			free(h);
-		}
 }
 
 void cache_free(struct cache *c)
@@ -99,12 +90,7 @@ void cache_free(struct cache *c)
 
 		for (size_t k = 0; k < s->count; k++)
 			node_end(c, s->clock[k]);
-		while (s->slabs) {
-			struct slab *slab = s->slabs;
-
-			s->slabs = slab->next;
-			free(slab);
-		}
+		slabs_free(s);
 		free(s->clock);
 		free(s->buckets);
 		pthread_mutex_destroy(&s->lock);
@@ -221,40 +207,6 @@ static bool shard_evict_fd(struct cache *c, struct shard *s)
 	return false;
 }
 
-/* --- homes -------------------------------------------------------------------------------------------- */
-
-static struct home *home_find(struct home *h, const struct identity *id, uint64_t dev)
-{
-	while (h && !(h->dev == dev && place_equal(&h->place, &id->place)))
-		h = h->next;
-	return h;
-}
-
-const struct home *home_get(struct cache *c, const struct identity *id, uint64_t dev)
-{
-	const uint64_t hash = (get_le64(id->place.fsid) ^ get_le64(id->place.subvol) ^
-			       id->place.attachment ^ dev) *
-			      0x9e3779b97f4a7c15ULL;
-	_Atomic(struct home *) *head = &c->homes[(hash >> 40) % HOME_BUCKETS];
-	struct home *h = home_find(atomic_load(head), id, dev);
-
-	if (h)
-		return h;
-	pthread_mutex_lock(&c->home_lock);
-	h = home_find(atomic_load(head), id, dev);
-	if (!h) {
-		h = malloc(sizeof(*h));
-		if (h) {
-			*h = (struct home){ .place = id->place,
-					    .dev = dev,
-					    .next = atomic_load(head) };
-			atomic_store(head, h);
-		}
-	}
-	pthread_mutex_unlock(&c->home_lock);
-	return h;
-}
-
 /* --- finding and making ------------------------------------------------------------------------------ */
 
 struct node *cache_find(struct cache *c, nodeid_t id)
@@ -273,21 +225,18 @@ struct node *cache_find(struct cache *c, nodeid_t id)
 }
 
 /* Is what was seen this node's object? With the shard's lock. */
-static bool node_is_seen(const struct node *n, const struct hostfs *h, const struct seen *seen)
+static bool node_is_seen(const struct node *n, const struct seen *seen)
 {
 	if (!seen->glance)
 		return cache_same_identity(n, &seen->looked->id);
-	return hostfs_unchanged(h, seen->looked,
-				&(struct object_was){ .ino = n->ino,
-						      .dev = n->home->dev,
-						      .mount = n->mount,
-						      .btime_ns = n->btime_ns,
-						      .steady_ns = n->steady_ns,
-						      .kind = (enum hostfs_kind)n->kind });
+	return glance_unchanged(seen->looked, &(struct object_was){ .ino = n->ino,
+								    .dev = n->home->dev,
+								    .mount = n->mount,
+								    .btime_ns = n->btime_ns,
+								    .steady_ns = n->steady_ns });
 }
 
-bool cache_see(struct cache *c, const struct hostfs *h, nodeid_t id, const struct seen *seen,
-	       struct sighting *out)
+bool cache_see(struct cache *c, nodeid_t id, const struct seen *seen, struct sighting *out)
 {
 	struct shard *s = shard_of(c, id);
 	bool usual = false;
@@ -296,7 +245,7 @@ bool cache_see(struct cache *c, const struct hostfs *h, nodeid_t id, const struc
 	pthread_mutex_lock(&s->lock);
 	n = shard_find(s, id);
 	if (n && n->recorded && n->persistent && !n->nameless &&
-	    node_has_name(n, seen->parent, seen->name) && node_is_seen(n, h, seen)) {
+	    node_has_name(n, seen->parent, seen->name) && node_is_seen(n, seen)) {
 		if (seen->glance)
 			atomic_store_explicit(&n->checked, seen->stamp, memory_order_relaxed);
 		else
@@ -313,15 +262,14 @@ bool cache_see(struct cache *c, const struct hostfs *h, nodeid_t id, const struc
 	return usual;
 }
 
-bool cache_unchanged(struct cache *c, const struct hostfs *h, struct node *n,
-		     const struct seen *seen)
+bool cache_unchanged(struct cache *c, struct node *n, const struct seen *seen)
 {
 	struct shard *s = shard_of(c, n->nodeid);
 	bool same;
 
 	pthread_mutex_lock(&s->lock);
 	same = n->persistent && !n->dead && node_has_name(n, seen->parent, seen->name) &&
-	       node_is_seen(n, h, seen);
+	       node_is_seen(n, seen);
 	if (same)
 		atomic_store_explicit(&n->checked, seen->stamp, memory_order_relaxed);
 	pthread_mutex_unlock(&s->lock);
@@ -344,79 +292,6 @@ struct node *cache_find_inode(struct cache *c, uint64_t dev, uint64_t ino, uint6
 		pthread_mutex_unlock(&s->lock);
 	}
 	pthread_mutex_unlock(&c->inode_lock);
-	return n;
-}
-
-/* Memory for a node, or NULL. With the shard's lock. */
-static struct node *node_new(struct shard *s)
-{
-	struct node *n = s->free;
-
-	if (n) {
-		s->free = n->next;
-		memset(n, 0, sizeof(*n));
-		return n;
-	}
-	if (!s->slabs || s->slab_used == SLAB_NODES) {
-		struct slab *slab = calloc(1, sizeof(*slab));
-
-		if (!slab)
-			return NULL;
-		slab->next = s->slabs;
-		s->slabs = slab;
-		s->slab_used = 0;
-	}
-	return &s->slabs->nodes[s->slab_used++];
-}
-
-/* The parts of a node that may take memory of their own: false without that. */
-static bool node_fill_handle(struct node *n, const struct identity *id)
-{
-	uint8_t *to = n->handle.own;
-
-	if (id->handle_len > NODE_HANDLE_ROOM) {
-		to = malloc(id->handle_len);
-		if (!to)
-			return false;
-		n->handle.far = to;
-	}
-	memcpy(to, id->handle, id->handle_len);
-	n->handle_len = id->handle_len;
-	return true;
-}
-
-/* With the shard's lock. */
-static struct node *node_make(struct shard *s, const struct node_spec *spec,
-			      const struct home *home)
-{
-	struct node *n = node_new(s);
-
-	if (!n)
-		return NULL;
-	if (!node_fill_handle(n, spec->id)) {
-		n->next = s->free;
-		s->free = n;
-		return NULL;
-	}
-	n->home = home;
-	n->btime_ns = spec->id->btime_ns;
-	n->handle_type = spec->id->handle_type;
-	n->nodeid = spec->nodeid;
-	n->generation = spec->generation;
-	n->rowid = spec->rowid;
-	n->tweak = (uint8_t)spec->tweak;
-	n->ino = spec->looked->stx.stx_ino;
-	n->shown_ino = spec->shown_ino;
-	n->type = (uint8_t)IFTODT(spec->looked->stx.stx_mode);
-	n->kind = (uint8_t)spec->looked->kind;
-	n->persistent = spec->looked->persistent;
-	n->anonymous = spec->looked->anonymous;
-	n->wildcard = spec->looked->wildcard;
-	n->submount = spec->looked->mount_root;
-	atomic_init(&n->mount, spec->looked->mount);
-	atomic_init(&n->fd, -1);
-	n->refs = 1;
-	n->touched = true;
 	return n;
 }
 

@@ -66,12 +66,10 @@ struct seen {
 	const struct looked *looked;
 	bool glance; /* of `looked` hostfs_glance() has filled what it fills, and the node must be unchanged */
 };
-bool cache_see(struct cache *c, const struct hostfs *h, nodeid_t id, const struct seen *seen,
-	       struct sighting *out);
+bool cache_see(struct cache *c, nodeid_t id, const struct seen *seen, struct sighting *out);
 
 /* Is the node, which the caller holds, unchanged by a glance at (seen->parent, seen->name)? Then it is as fresh as that. */
-bool cache_unchanged(struct cache *c, const struct hostfs *h, struct node *n,
-		     const struct seen *seen);
+bool cache_unchanged(struct cache *c, struct node *n, const struct seen *seen);
 
 /* A reference to the live node, anonymous, of this inode; or NULL. */
 struct node *cache_find_inode(struct cache *c, uint64_t dev, uint64_t ino, uint64_t attachment);

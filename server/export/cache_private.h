@@ -140,7 +140,15 @@ void node_keep_name(struct node *n, nodeid_t parent, const char *name);
 /* Gives back what a node has of memory besides itself. */
 void node_free_parts(struct node *n);
 
+/* --- cache_memory.c */
+
 /* The home of an object, found or made; NULL without memory. */
 const struct home *home_get(struct cache *c, const struct identity *id, uint64_t dev);
+void homes_free(struct cache *c);
+/* A node with one reference, in no table yet; NULL without memory. With the shard's lock. */
+struct node *node_make(struct shard *s, const struct node_spec *spec, const struct home *home);
+/* Its memory, for the next; what else it held is given back. With the shard's lock. */
+void node_give_back(struct shard *s, struct node *n);
+void slabs_free(struct shard *s);
 
 #endif

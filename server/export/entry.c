@@ -365,8 +365,7 @@ static bool entry_again(struct worker *w, struct node *parent, const char *name,
 		return false;
 	nodeid = recent_get(w, looked);
 	/* The root is told otherwise. */
-	if (!nodeid.v || nodeid_is_root(nodeid) ||
-	    !cache_see(w->x->cache, w->x->hostfs, nodeid, &seen, &s))
+	if (!nodeid.v || nodeid_is_root(nodeid) || !cache_see(w->x->cache, nodeid, &seen, &s))
 		return false;
 	*out = (struct entry){ .nodeid = s.nodeid,
 			       .generation = s.generation,

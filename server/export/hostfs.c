@@ -22,11 +22,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 
 #include "base/log.h"
 #include "base/places.h"
 #include "base/util.h"
+#include "export/glance.h"
 #include "export/hostfs_ids.h"
 
 #ifndef AT_HANDLE_MNT_ID_UNIQUE
@@ -41,7 +41,6 @@
 
 #define BTRFS_SUBVOL_ROOT_INO 256
 #define LOOK_TRIES 8
-#define STEADY_NS 1000000000LL
 #define SUBMOUNTS_NS 5000000 /* whether there are mounts below is asked so often at most */
 
 struct fs_entry {
@@ -402,34 +401,6 @@ static int ask_handle(struct hostfs *h, int dirfd, const char *name, int flags,
 	return 0;
 }
 
-static int64_t time_ns(const struct statx_timestamp *t)
-{
-	return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
-}
-
-/* Of an object whose handle is asked for after this: see struct looked. Time stamps are as coarse as the clock's ticks. */
-static uint64_t steady_ns(const struct statx *stx)
-{
-	const int64_t ctime = time_ns(&stx->stx_ctime);
-	struct timespec t;
-	int64_t now;
-
-	clock_gettime(CLOCK_REALTIME_COARSE, &t);
-	now = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-	return ctime > 0 && ctime < now - STEADY_NS ? (uint64_t)ctime : 0;
-}
-
-bool hostfs_unchanged(const struct hostfs *h, const struct looked *now,
-		      const struct object_was *was)
-{
-	/* Snapshots of btrfs share inode numbers and times; others' mount ids may be used again. */
-	return h->unique_ids && (was->kind == HOSTFS_EXT4 || was->kind == HOSTFS_XFS) &&
-	       was->steady_ns && (now->stx.stx_mask & STATX_BTIME) &&
-	       was->ino == now->stx.stx_ino && was->dev == now->dev && was->mount == now->mount &&
-	       was->btime_ns == time_ns(&now->stx.stx_btime) &&
-	       was->steady_ns == (uint64_t)time_ns(&now->stx.stx_ctime);
-}
-
 static void looked_identity(const struct hostfs *h, const struct fs_entry *fs,
 			    const struct raw_handle *raw, struct looked *out)
 {
@@ -451,7 +422,7 @@ static void looked_identity(const struct hostfs *h, const struct fs_entry *fs,
 	/* overlayfs shows the birth time of the layer's file, which is another after a copy-up. */
 	id->btime_ns = IDENTITY_BTIME_NONE;
 	if ((out->stx.stx_mask & STATX_BTIME) && fs->kind != HOSTFS_OVERLAY)
-		id->btime_ns = time_ns(&out->stx.stx_btime);
+		id->btime_ns = glance_time_ns(&out->stx.stx_btime);
 }
 
 static int look_at(struct hostfs *h, int dirfd, const char *path, int flags, struct looked *out)
@@ -465,6 +436,27 @@ static int look_at(struct hostfs *h, int dirfd, const char *path, int flags, str
 	return 0;
 }
 
+/* Which attachment is it in? *new_mount: of a mount whose file system was not asked for yet. */
+static int look_attachment(struct hostfs *h, struct mint *m, const struct vantage *at,
+			   const char *name, struct looked *out, bool *new_mount)
+{
+	uint64_t noted;
+	int ret;
+
+	out->attachment = 0;
+	if (at && out->mount == at->mount) {
+		out->attachment = at->attachment;
+		return 0;
+	}
+	if (!at || !at->id)
+		return mount_find(h, out->mount, &out->attachment);
+	out->mount_root = true;
+	ret = mint_attachment(m, at->id, name, &out->attachment);
+	*new_mount =
+		!h->unique_ids || mount_find(h, out->mount, &noted) < 0 || noted != out->attachment;
+	return ret;
+}
+
 /*
  * What is left of one try, once look_at() was done. `fd` >= 0: by the descriptor; else by (at->fd, name). -EAGAIN: statx and
  * handle spoke of different objects.
@@ -476,28 +468,18 @@ static int look_on(struct hostfs *h, struct mint *m, const struct vantage *at, c
 	const char *path = fd >= 0 ? "" : name;
 	int flags = fd >= 0 ? AT_EMPTY_PATH : 0;
 	struct raw_handle raw;
-	struct fs_entry fs;
-	uint64_t mount = 0, ino, noted;
+	struct fs_entry fs = { 0 };
+	uint64_t mount = 0, ino;
 	uint32_t generation;
 	bool new_mount = false;
-	int ret = 0;
+	int ret;
 
+	assert(at || fd >= 0);
 	out->persistent = out->wildcard = out->mount_root = out->anonymous = false;
 
-	out->steady_ns = steady_ns(&out->stx);
+	out->steady_ns = h->unique_ids ? glance_steady_ns(&out->stx) : 0;
 
-	/* Which attachment? */
-	out->attachment = 0;
-	if (at && out->mount == at->mount) {
-		out->attachment = at->attachment;
-	} else if (at && at->id) {
-		out->mount_root = true;
-		ret = mint_attachment(m, at->id, name, &out->attachment);
-		new_mount = !h->unique_ids || mount_find(h, out->mount, &noted) < 0 ||
-			    noted != out->attachment;
-	} else {
-		ret = mount_find(h, out->mount, &out->attachment);
-	}
+	ret = look_attachment(h, m, at, name, out, &new_mount);
 	if (ret)
 		return ret;
 
@@ -511,6 +493,9 @@ static int look_on(struct hostfs *h, struct mint *m, const struct vantage *at, c
 	if (at && !at->persistent)
 		fs.persistent = false;
 	out->kind = fs.kind;
+	/* Snapshots of btrfs share inode numbers and times. */
+	if (fs.kind != HOSTFS_EXT4 && fs.kind != HOSTFS_XFS)
+		out->steady_ns = 0;
 	out->subvol_root = fs.kind == HOSTFS_BTRFS && S_ISDIR(out->stx.stx_mode) &&
 			   out->stx.stx_ino == BTRFS_SUBVOL_ROOT_INO;
 

@@ -34,7 +34,7 @@ struct looked {
 	uint64_t dev;	  /* st_dev as one number */
 	/*
 	 * If not 0: the time of its last change (ctime, ns), which lies so far back that whatever was made or changed since
-	 * this look shows another. See hostfs_glance().
+	 * this look shows another (glance.h).
 	 */
 	uint64_t steady_ns;
 	struct identity
@@ -46,14 +46,6 @@ struct looked {
 	bool wildcard; /* ext4 generation 0: never to be opened by handle, nor sealed for the guest */
 	bool mount_root;  /* in another mount than the directory it was looked up in */
 	bool subvol_root; /* root directory of a btrfs subvolume */
-};
-
-/* What a whole look found, as far as a glance can compare it. */
-struct object_was {
-	uint64_t ino, dev, mount;
-	int64_t btime_ns;
-	uint64_t steady_ns;
-	enum hostfs_kind kind;
 };
 
 /* The directory that a name is looked up in, as far as the look needs it. */
@@ -82,14 +74,10 @@ int hostfs_look(struct hostfs *h, struct mint *m, const struct vantage *at, cons
 		struct looked *out);
 
 /*
- * The first half of hostfs_look(): attributes, mount and device. That is enough to tell a known object of ext4 or xfs: who has
- * its inode number now, in the same mount, with the birth and the last change that a whole look had found to be steady, is it.
- * For an inode that was used again, or whose generation was changed, has a change after that look, and so another time.
+ * The first half of hostfs_look(): attributes, mount and device, which are enough to tell a known object (glance.h).
  * hostfs_look_on() does what is left of a look that began so.
  */
 int hostfs_glance(struct hostfs *h, const struct vantage *at, const char *name, struct looked *out);
-bool hostfs_unchanged(const struct hostfs *h, const struct looked *now,
-		      const struct object_was *was);
 int hostfs_look_on(struct hostfs *h, struct mint *m, const struct vantage *at, const char *name,
 		   struct looked *out);
 

@@ -413,7 +413,7 @@ static bool glance_again(struct worker *w, struct node *n, struct looked *looked
 		seen.stamp = cache_stamp(parent);
 		cache_vantage(parent, cache_fd(parent), &id, &at);
 		same = hostfs_glance(w->x->hostfs, &at, name, looked) == 0 &&
-		       cache_unchanged(c, w->x->hostfs, n, &seen);
+		       cache_unchanged(c, n, &seen);
 	}
 	cache_put(c, parent);
 	return same;

@@ -14,9 +14,7 @@ JOBS ?= $(shell nproc)
 PACKAGES = gcc libc6-dev pkg-config libfuse3-dev libssl-dev libsqlite3-dev libseccomp-dev libcap-ng-dev libkeyutils-dev fuse3
 PACKAGES_FUZZ = $(PACKAGES) clang libclang-rt-14-dev
 PACKAGES_TEST = $(PACKAGES) libcmocka-dev uidmap keyutils e2fsprogs xfsprogs btrfs-progs sqlite3 util-linux mount acl attr \
-	clang-format clang-tidy cppcheck shellcheck qemu-system-x86 busybox-static kmod git make xz-utils \
-	iproute2 cpio libnfs-dev libnfs-utils libtirpc3 libwrap0 libevent-core-2.1-7 libnfsidmap1 libdevmapper1.02.1 \
-	libgssapi-krb5-2 libkeyutils1 netbase libntirpc4.3 liburcu8 libwbclient0 libdbus-1-3
+	clang-format clang-tidy cppcheck shellcheck qemu-system-x86 busybox-static kmod git make xz-utils
 # C virtiofsd, to be compared with.
 PACKAGES_BENCH = $(PACKAGES) util-linux mount qemu-system-common
 
@@ -83,12 +81,6 @@ ALL_C += $(HOSTILE_SRC)
 ALL_H += $(sort $(wildcard guest-tests/hostile/*.h))
 SCRIPTS += $(sort $(wildcard guest-tests/hostile/cases/*.sh guest-tests/hostile/lib/*.sh) guest-tests/hostile/compare)
 
-# Re-export over NFS.
-NFS_SRC := $(sort $(wildcard nfs-export-tests/*/*.c))
-ALL_C += $(NFS_SRC)
-SCRIPTS += nfs-export-tests/lib/prepare nfs-export-tests/guest/nfsserver \
-	$(sort $(wildcard nfs-export-tests/lib/*.sh nfs-export-tests/cases/*.sh))
-
 OBJ = $(SERVER_SRC:%.c=build/obj/%.o)
 ASAN_OBJ = $(SERVER_SRC:%.c=build/asan/obj/%.o)
 TSAN_OBJ = $(SERVER_SRC:%.c=build/tsan/obj/%.o)
@@ -100,6 +92,13 @@ REPLAYS = $(FUZZERS:%=build/asan/fuzz/%)
 NATIVE = build/native/libfrontend.a
 HOSTILE = build/native/hostile
 NATIVE_TESTS = $(patsubst %.c,build/native/%,$(notdir $(filter guest-tests/native/tests/test_%,$(NATIVE_TEST_SRC))))
+
+# The NFS tests; what runs in the guests comes from packages that are unpacked only, with these libraries.
+ALL_C += $(sort $(wildcard nfs-export-tests/*/*.c))
+SCRIPTS += nfs-export-tests/lib/prepare nfs-export-tests/guest/nfsserver \
+	$(sort $(wildcard nfs-export-tests/lib/*.sh nfs-export-tests/cases/*.sh))
+PACKAGES_TEST += iproute2 cpio libnfs-dev libnfs-utils libtirpc3 libwrap0 libevent-core-2.1-7 libnfsidmap1 \
+	libdevmapper1.02.1 libgssapi-krb5-2 libkeyutils1 netbase libntirpc4.3 liburcu8 libwbclient0 libdbus-1-3
 
 # ---- what a person types -----------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ GUEST_BUILD=$ROOT/build/guest GUESTCTL=$ROOT/build/guest/guestctl
 GUEST_BACKEND=${GUEST_BACKEND:-holdfast}
 # A guest's own disk, at /disk in it: it outlives the guest, and the next one has it again.
 GUEST_DISK=$TMP/disk
-# What another set of tests may boot instead, and give its machines besides.
-GUEST_INITRAMFS=initramfs GUEST_ARGS=()
+# More arguments of QEMU for the next machines.
+GUEST_ARGS=()
 declare -A GUEST_PID=() GUEST_KERNEL=() GUEST_ROOM=() GUEST_SERIAL=()
 
 "$ROOT/guest-tests/lib/prepare" || fail "the guests' kernels and programs cannot be made"
@@ -77,7 +77,7 @@ disk_make() {
 
 # guest_boot NAME KERNEL [TAG=SOCKET...]: a machine with these devices, until it does commands.
 guest_boot() {
-	local name=$1 kernel=$2 device args=() port
+	local name=$1 kernel=$2 device args=("${GUEST_ARGS[@]}") port
 	shift 2
 	[[ -e $GUEST_DISK ]] || disk_make
 	GUEST_KERNEL[$name]=$kernel
@@ -100,9 +100,9 @@ guest_boot() {
 		-drive "if=none,id=disk,file=$GUEST_DISK,format=raw,cache=unsafe" -device virtio-blk-pci,drive=disk,addr=0x10 \
 		-drive "if=none,id=tools,file=$GUEST_BUILD/tools.img,format=raw,readonly=on" \
 		-device virtio-blk-pci,drive=tools,addr=0x11 \
-		-kernel "$GUEST_BUILD/$kernel/vmlinuz" -initrd "$GUEST_BUILD/$kernel/$GUEST_INITRAMFS" \
+		-kernel "$GUEST_BUILD/$kernel/vmlinuz" -initrd "$GUEST_BUILD/$kernel/initramfs" \
 		-append 'console=ttyS0 quiet panic=-1 oops=panic mitigations=off random.trust_cpu=on no_timer_check nowatchdog' \
-		-no-reboot "${args[@]}" "${GUEST_ARGS[@]}" >"$TMP/qemu-$name" 2>&1 </dev/null &
+		-no-reboot "${args[@]}" >"$TMP/qemu-$name" 2>&1 </dev/null &
 	GUEST_PID[$name]=$!
 	guest_wait "$name"
 }

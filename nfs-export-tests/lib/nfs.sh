@@ -9,7 +9,6 @@
 . "$ROOT/guest-tests/lib/guest.sh"
 "$ROOT/nfs-export-tests/lib/prepare" || fail "what the NFS cases need cannot be made"
 NFS_BIN=$ROOT/build/guest/nfs-bin
-GUEST_INITRAMFS=initramfs-nfs
 KERNEL=${KERNEL:-6.12}
 # 3 and 4; one of them to see what the other makes of a back-end whose handles do not persist.
 VERSIONS=${NFS_VERSIONS:-3 4}
@@ -47,7 +46,8 @@ client_boot() {
 
 # A wire of datagrams between two UNIX sockets: either end may go and come back.
 network_args() {
-	GUEST_ARGS=(-netdev "dgram,id=net,local.type=unix,local.path=/run/net-$1,remote.type=unix,remote.path=/run/net-$2"
+	# Of two initramfs QEMU takes the last.
+	GUEST_ARGS=(-initrd "$GUEST_BUILD/$KERNEL/initramfs-nfs" -netdev "dgram,id=net,local.type=unix,local.path=/run/net-$1,remote.type=unix,remote.path=/run/net-$2"
 		-device "virtio-net-pci,netdev=net,mac=52:54:00:12:34:0$3,addr=0x12")
 	rm -f "/run/net-$1"
 }

@@ -308,7 +308,7 @@ static const struct hostile_case cases[] = {
 	XATTR("an attribute of no kind is set", "nonsense", 1, -EOPNOTSUPP, -EOPNOTSUPP),
 	XATTR("an attribute of 64 KiB is set", "user.big", 65536, -ENOSPC, -EOPNOTSUPP),
 	{ .name = "our own handle's attribute is read", .run = handle_attribute },
-	{ .name = "RENAME2 with RENAME_WHITEOUT", .run = rename_flags, .arg = 4 },
+	{ .name = "RENAME2 with RENAME_WHITEOUT in an exchange", .run = rename_flags, .arg = 6 },
 	{ .name = "RENAME2 with all flags", .run = rename_flags, .arg = UINT32_MAX },
 	{ .name = "RENAME2 with flags that exclude each other", .run = rename_flags, .arg = 3 },
 	{ .name = "RENAME of a directory into itself", .run = rename_into_itself },

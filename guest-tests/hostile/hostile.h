@@ -41,7 +41,7 @@ struct hostile {
 	const char *revoke; /* command that raises the root generation */
 	bool caps;	    /* the device has small caps */
 	const char *spawn;  /* command that starts a foreign device, for each case anew */
-	int pid; /* of the process that serves; 0: not known */
+	int pid;	    /* of the process that serves; 0: not known */
 
 	/* The connection: */
 	struct fedevice_options options;

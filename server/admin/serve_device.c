@@ -63,6 +63,10 @@ int serve_enter_sandbox(struct serving *v, bool *leave)
 
 	read_ahead();
 	v->sandbox_config.share = v->state->share;
+	v->sandbox_config.dir_count = SANDBOX_DIRS_MAX;
+	v->sandbox_config.dirs[0] = v->state->statedir;
+	v->sandbox_config.dirs[1] = v->state->rundir;
+	v->sandbox_config.dirs[2] = v->sandbox_config.mode == SANDBOX_CHROOT ? v->socket.dir : -1;
 	ret = sandbox_enter(&v->sandbox_config, &v->sandbox);
 	if (ret < 0)
 		return HOLDFAST_EXIT_SANDBOX;

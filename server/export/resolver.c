@@ -355,8 +355,8 @@ static int answer(struct worker *w, const struct way *way, int error)
 		break;
 	case -ENODATA: /* neither cache nor map knows the nodeid */
 		atomic_fetch_add_explicit(&count->unknown, 1, memory_order_relaxed);
-		log_limited(LOG_LEVEL_INFO, "guest: refused a handle whose nodeid no row has: "
-					    "invented, or of an object long gone");
+		log_limited(LOG_LEVEL_DEBUG, "guest: refused a handle whose nodeid no row has: "
+					     "invented, or of an object long gone");
 		ret = nothing_lost(w) ? -ESTALE : -ENOMEM;
 		break;
 	case -EINPROGRESS: /* until the scan ends, which will tell */

@@ -59,6 +59,7 @@ static const struct filter_call threads[] = {
 	ANY(gettid),
 	ANY(futex),
 	ANY(sched_yield),
+	IF(setpriority, 0, PRIO_PROCESS), /* who works in the background steps back */
 	ANY(sched_getaffinity), /* malloc(3) makes an arena for a new thread: as many as processors */
 	ANY(getcpu),
 	IF(prctl, 0, PR_SET_NAME),

@@ -9,9 +9,13 @@
  *
  * The share is taken by descriptor, not by path: the host may rename things meanwhile. Mounts that the host
  * makes in the share later come in, where its mounts are shared; none of ours go out.
+ *
+ * A descriptor of any other directory would lead from there to all of the host by "..": they are taken along as mounts of
+ * their own.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/random.h>
@@ -37,6 +41,56 @@ int mounts_take_descriptors(struct sandbox *s, int *self)
 	*self = open(SELF, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (s->places.proc < 0 || *self < 0)
 		return sandbox_failed("open " SELF_FDS, errno_neg(), "; mount /proc");
+	return 0;
+}
+
+/* The path of an open directory, as the process sees it now. */
+static int path_of(int fd, char path[PATH_MAX])
+{
+	char name[32];
+	ssize_t len;
+
+	(void)snprintf(name, sizeof(name), SELF_FDS "/%d", fd);
+	len = readlink(name, path, PATH_MAX - 1);
+	if (len < 0)
+		return errno_neg();
+	path[len] = '\0';
+	return 0;
+}
+
+/*
+ * Puts in the place of a descriptor one of the same directory as a mount of its own that is nowhere: it is the root there,
+ * and has no way up. Without the right to make mounts it stays what it is.
+ */
+static int take_directory(int fd)
+{
+	char path[PATH_MAX];
+	struct stat want, have;
+	CLEANUP_FD int tree = -1;
+	CLEANUP_FD int dir = -1;
+	int ret = path_of(fd, path);
+
+	if (ret)
+		return ret;
+	tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (tree < 0)
+		return errno == EPERM ? 0 : errno_neg();
+	dir = openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 || fstat(fd, &want) || fstat(dir, &have))
+		return errno_neg();
+	if (want.st_dev != have.st_dev || want.st_ino != have.st_ino)
+		return -ESTALE; /* moved at this moment */
+	return dup3(dir, fd, O_CLOEXEC) < 0 ? errno_neg() : 0;
+}
+
+int mounts_take_directories(const struct sandbox_config *config)
+{
+	for (unsigned i = 0; i < config->dir_count; i++) {
+		int ret = config->dirs[i] < 0 ? 0 : take_directory(config->dirs[i]);
+
+		if (ret)
+			return sandbox_failed("take a directory of the state along", ret, "");
+	}
 	return 0;
 }
 

@@ -54,6 +54,8 @@ static int enter_namespaces(const struct sandbox_config *config, struct sandbox 
 	if (!ret)
 		ret = mounts_take_descriptors(s, &self);
 	if (!ret)
+		ret = mounts_take_directories(config);
+	if (!ret)
 		ret = mounts_pivot(s);
 	if (!ret)
 		ret = mounts_settle(s, config->share, self);
@@ -67,6 +69,8 @@ static int enter_chroot(const struct sandbox_config *config, struct sandbox *s)
 	int ret = mounts_take_descriptors(s, &self);
 
 	s->root[0] = '/';
+	if (!ret)
+		ret = mounts_take_directories(config);
 	if (!ret && (fchdir(config->share) || chroot(".")))
 		ret = sandbox_failed("change the root", errno_neg(), "");
 	if (!ret)

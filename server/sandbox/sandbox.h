@@ -8,7 +8,8 @@
  *   processes    a PID namespace: a child goes on, the parent waits outside (leash.c)    namespace
  *   identity     root of the user namespace, no supplementary groups                     namespace
  *   kernel parts mount, network, IPC and UTS namespaces                                  namespace
- *   descriptors  /proc/self/fd, as a mount of its own that leads nowhere else            namespace, chroot
+ *   descriptors  /proc/self/fd, and the directories that serving needs, as mounts of      namespace, chroot
+ *                their own that lead nowhere else
  *   root         the share is all there is                                               namespace, chroot
  *   capabilities those that serving needs, in all sets                                   all modes
  *   privileges   none are gained any more; no core dump, no ptrace                       all modes
@@ -31,6 +32,7 @@
 enum sandbox_mode { SANDBOX_DEFAULT, SANDBOX_NAMESPACE, SANDBOX_CHROOT, SANDBOX_NONE };
 
 #define SANDBOX_RANGES_MAX 64
+#define SANDBOX_DIRS_MAX 3
 
 /* `count` ids from `inside` on in the user namespace are those from `outside` on. */
 struct sandbox_range {
@@ -48,6 +50,12 @@ struct sandbox_config {
 	struct sandbox_ranges uids,
 		gids;  /* both empty: no user namespace for root, else own id to 0 */
 	uint64_t caps; /* bits 1 << CAP_* to keep, of those that the process has */
+	/*
+	 * Directories of the host that stay open, by numbers that stay the same; -1: none. What is in them is reached as
+	 * before, ".." is not.
+	 */
+	unsigned dir_count;
+	int dirs[SANDBOX_DIRS_MAX];
 };
 
 struct sandbox;

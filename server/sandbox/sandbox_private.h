@@ -38,6 +38,8 @@ int leash_hold(const struct sandbox *s);
 /* mounts.c */
 /* /proc/self/fd, and /proc/self for mounts_settle(). */
 int mounts_take_descriptors(struct sandbox *s, int *self);
+/* The directories of the configuration. */
+int mounts_take_directories(const struct sandbox_config *config);
 /* A new root with the share in it, which is the working directory. */
 int mounts_pivot(struct sandbox *s);
 /* Sees that the share is at s->root, and opens the table of mounts as it is seen from the root. */

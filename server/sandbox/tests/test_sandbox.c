@@ -121,7 +121,11 @@ typedef int inside_fn(struct fixture *f, struct sandbox *s);
 
 static int enter_and_run(struct fixture *f, enum sandbox_mode mode, uint64_t caps, inside_fn *run)
 {
-	const struct sandbox_config config = { .mode = mode, .share = f->sharefd, .caps = caps };
+	const struct sandbox_config config = { .mode = mode,
+					       .share = f->sharefd,
+					       .caps = caps,
+					       .dir_count = 1,
+					       .dirs = { f->statedir } };
 	struct sandbox *s;
 	int ret = sandbox_enter(&config, &s);
 
@@ -227,6 +231,33 @@ static void test_nothing_but_the_share_can_be_reached(void **state)
 	only_as_root();
 	in_sandbox(*state, SANDBOX_CHROOT, look_around);
 	in_sandbox(*state, SANDBOX_NAMESPACE, look_around);
+}
+
+/* From a descriptor of a directory outside, ".." would lead to all of the host's files. */
+static int the_state_leads_nowhere(struct fixture *f, struct sandbox *s)
+{
+	struct stat here, up;
+	int fd;
+
+	(void)s;
+	MUST(fstat(f->statedir, &here) == 0);
+	MUST(fstatat(f->statedir, "..", &up, 0) == 0);
+	MUST(here.st_ino == up.st_ino && here.st_dev == up.st_dev);
+	MUST(openat(f->statedir, "../outside", O_PATH | O_CLOEXEC) < 0 && errno == ENOENT);
+	/* It is of use all the same. */
+	fd = openat(f->statedir, "new", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	MUST(fd >= 0 && write(fd, "x", 1) == 1);
+	MUST(renameat(f->statedir, "new", f->statedir, "old") == 0);
+	MUST(fsync(f->statedir) == 0 && unlinkat(f->statedir, "old", 0) == 0);
+	fd_close(fd);
+	return 0;
+}
+
+static void test_no_directory_of_the_state_leads_out(void **state)
+{
+	only_as_root();
+	in_sandbox(*state, SANDBOX_NAMESPACE, the_state_leads_nowhere);
+	in_sandbox(*state, SANDBOX_CHROOT, the_state_leads_nowhere);
 }
 
 static int have_asked_for(struct fixture *f, struct sandbox *s)
@@ -706,6 +737,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ranges_are_read_with_any_separator),
 		cmocka_unit_test(test_capabilities_are_added_and_taken_by_name),
+		cmocka_unit_test_setup_teardown(test_no_directory_of_the_state_leads_out, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(test_nothing_but_the_share_can_be_reached, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_a_capability_that_is_not_kept_is_gone, setup,

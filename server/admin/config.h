@@ -15,7 +15,7 @@
 #endif
 
 /* Nodes are a cache: about 220 bytes each with their places in its tables, so some 25 MiB when it is full. */
-#define CONFIG_MAX_NODES_DEFAULT 120000
+#define CONFIG_MAX_NODES_DEFAULT 110000
 #define CONFIG_MAX_NODES_MIN 1000
 #define CONFIG_MAX_NODES_MAX 100000000
 #define CONFIG_NOFILE_MIN 256

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # on: own
+# limit: 240
 # A running daemon is made to call keyctl(2) in the place of one of its own calls, as machine code of an attacker would.
 . "$(dirname "$0")/../lib/case.sh"
 . "$ROOT/tests/lib/device.sh"

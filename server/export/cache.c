@@ -3,8 +3,7 @@
  * cache.c - the node cache. See cache.h for what it promises and which lock guards what.
  *
  * Each shard is a chained hash table and a clock: an array of its nodes with a hand that goes round and
- * takes away what has not been touched since it came by last. Descriptors are taken away by the same
- * rule, under a cap of their own over all shards. Called from every worker and the scan.
+ * takes away what has not been touched since it came by last. Called from every worker and the scan.
  */
 #include "export/cache_private.h"
 
@@ -110,11 +109,6 @@ static bool node_pinned(const struct node *n)
 	       ((n->nameless || !n->persistent) && n->lookups > 0);
 }
 
-static bool fd_pinned(const struct node *n)
-{
-	return n->refs > 0 || nodeid_is_root(n->nodeid) || n->nameless || n->anonymous;
-}
-
 static struct node *shard_find(struct shard *s, nodeid_t id)
 {
 	for (struct node *n = *bucket_of(s, id); n; n = n->next)
@@ -180,28 +174,6 @@ static bool shard_evict(struct shard *s, struct node **victim)
 		}
 		shard_unlink(s, n);
 		*victim = n;
-		return true;
-	}
-	return false;
-}
-
-/* Closes one descriptor that nobody needs; false if there is none. */
-static bool shard_evict_fd(struct cache *c, struct shard *s)
-{
-	for (size_t steps = 0; steps < 2 * s->count; steps++) {
-		struct node *n;
-
-		s->fd_hand = s->fd_hand + 1 < s->count ? s->fd_hand + 1 : 0;
-		n = s->clock[s->fd_hand];
-		if (n->fd < 0 || fd_pinned(n))
-			continue;
-		if (n->touched && steps < s->count) {
-			n->touched = false;
-			continue;
-		}
-		fd_close(n->fd);
-		n->fd = -1;
-		atomic_fetch_sub(&c->fds, 1);
 		return true;
 	}
 	return false;
@@ -562,50 +534,6 @@ void cache_forget_all(struct cache *c)
 		while ((n = shard_next_idle(s, &at)))
 			cache_put(c, n);
 	}
-}
-
-/* --- descriptors ---------------------------------------------------------------------------------------- */
-
-int cache_fd(const struct node *n)
-{
-	return atomic_load_explicit(&n->fd, memory_order_acquire);
-}
-
-/* Makes room for one descriptor: from this shard, or else from any other. */
-static bool make_fd_room(struct cache *c, struct shard *own)
-{
-	for (unsigned i = 0; i < SHARDS; i++) {
-		struct shard *s = &c->shards[((size_t)(own - c->shards) + i) % SHARDS];
-		bool made;
-
-		pthread_mutex_lock(&s->lock);
-		made = shard_evict_fd(c, s);
-		pthread_mutex_unlock(&s->lock);
-		if (made)
-			return true;
-	}
-	return false;
-}
-
-int cache_give_fd(struct cache *c, struct node *n, int fd)
-{
-	struct shard *s = shard_of(c, n->nodeid);
-
-	if (atomic_fetch_add(&c->fds, 1) >= c->max_fds && !make_fd_room(c, s)) {
-		atomic_fetch_sub(&c->fds, 1);
-		fd_close(fd);
-		return -ENFILE;
-	}
-	pthread_mutex_lock(&s->lock);
-	if (n->fd >= 0) {
-		atomic_fetch_sub(&c->fds, 1);
-		fd_close(fd);
-	} else {
-		atomic_store_explicit(&n->fd, fd, memory_order_release);
-	}
-	fd = n->fd;
-	pthread_mutex_unlock(&s->lock);
-	return fd;
 }
 
 /* --- for status -------------------------------------------------------------------------------- */

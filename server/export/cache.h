@@ -97,6 +97,12 @@ void cache_forget_all(struct cache *c);
 int cache_fd(const struct node *n);
 int cache_give_fd(struct cache *c, struct node *n, int fd);
 
+/*
+ * Closes the descriptors of objects that the host has deleted and nobody uses: else their space would stay taken for
+ * as long as nothing else wants the descriptors. From time to time; a system call for each descriptor that is held.
+ */
+void cache_let_go(struct cache *c);
+
 /* Name and parent. cache_name(): false if the node has none now. */
 void cache_set_name(struct cache *c, struct node *n, nodeid_t parent, const char *name);
 bool cache_name(struct cache *c, struct node *n, nodeid_t *parent,

@@ -5,7 +5,8 @@
  * Heals a lost or incomplete map, finds what the host moved while nobody looked, and afterwards drops the
  * rows of objects that are nowhere. One daemon of an export scans at a time (SCAN_LOCK_FILE). Guests can
  * ask for scans by using handles of objects that are not where the map says; so those have a rate limit:
- * at most a tenth of the time is spent on them.
+ * at most a tenth of the time is spent on them. When there is nothing to scan, its thread sees to it that the cache keeps
+ * nothing of what the host has deleted.
  */
 #include <assert.h>
 #include <dirent.h>
@@ -25,6 +26,7 @@
 #define SEEN_BITS_LOG2 26 /* 8 MiB: few false "seen" up to 10 M objects; those only keep a row */
 #define PROGRESS_NS 2000000000ULL
 #define DELETE_BATCH 512
+#define LET_GO_NS 5000000000ULL /* between two looks for descriptors of what was deleted */
 
 /* --- the walk ---------------------------------------------------------------------------------------------- */
 
@@ -401,6 +403,23 @@ static void say_progress(void *arg, uint64_t objects)
 	log_info("scan: %llu objects so far", (unsigned long long)objects);
 }
 
+/* Waits for something to do; true: for so long that it is time to see what the cache holds for nothing. */
+static bool wait_idle(struct scan *scan)
+{
+	const uint64_t end = clock_ns() + LET_GO_NS;
+	const struct timespec until = { .tv_sec = (time_t)(end / 1000000000),
+					.tv_nsec = (long)(end % 1000000000) };
+
+	return pthread_cond_timedwait(&scan->changed, &scan->lock, &until) == ETIMEDOUT;
+}
+
+static void let_go(struct export *x)
+{
+	pthread_mutex_unlock(&x->scan.lock);
+	cache_let_go(x->cache);
+	pthread_mutex_lock(&x->scan.lock);
+}
+
 static void *scan_main(void *arg)
 {
 	struct export *x = arg;
@@ -413,7 +432,8 @@ static void *scan_main(void *arg)
 		int ret;
 
 		if (!scan->wanted) {
-			pthread_cond_wait(&scan->changed, &scan->lock);
+			if (wait_idle(scan))
+				let_go(x);
 			continue;
 		}
 		if (clock_ns() < scan->not_before) {

@@ -324,6 +324,42 @@ static void test_a_file_with_the_inode_number_of_another_is_never_taken_for_it(v
 		skip(); /* no inode number came back */
 }
 
+/* Its space on the disk would stay taken. */
+static void test_what_the_host_deletes_is_not_held(void **state)
+{
+	struct fixture *f = *state;
+	struct export_stats before, after;
+	struct entry kept, gone, used;
+	struct node *n;
+
+	make_file(f, "kept");
+	make_file(f, "gone");
+	make_file(f, "used");
+	kept = look_up_path(f, "kept");
+	gone = look_up_path(f, "gone");
+	used = look_up_path(f, "used");
+	for (int i = 0; i < 2; i++) {
+		n = hold(f, i ? gone.nodeid : kept.nodeid);
+		assert_true(node_fd(f->w, n) >= 0);
+		node_put(f->w, n);
+	}
+	n = hold(f, used.nodeid);
+	assert_true(node_fd(f->w, n) >= 0);
+	assert_int_equal(unlink(path_in(f, "gone")), 0);
+	assert_int_equal(unlink(path_in(f, "used")), 0);
+	export_stats(f->x, &before);
+	cache_let_go(f->x->cache);
+	export_stats(f->x, &after);
+	assert_int_equal(after.fds, before.fds - 1);
+	assert_true(fcntl(node_fd(f->w, n), F_GETFD) >= 0);
+	node_put(f->w, n);
+	cache_let_go(f->x->cache);
+	export_stats(f->x, &after);
+	assert_int_equal(after.fds, before.fds - 2);
+	is_stale(f, gone);
+	assert_int_equal(look_up_path(f, "kept").nodeid.v, kept.nodeid.v);
+}
+
 static void test_an_unlinked_object_lives_until_forget(void **state)
 {
 	struct fixture *f = *state;
@@ -1157,6 +1193,7 @@ int main(void)
 		T(test_an_undrained_record_survives_the_daemon),
 		T(test_a_deleted_objects_handle_is_stale_for_good),
 		T(test_a_file_with_the_inode_number_of_another_is_never_taken_for_it),
+		T(test_what_the_host_deletes_is_not_held),
 		T(test_an_unlinked_object_lives_until_forget),
 		T(test_what_the_guest_forgets_stays_warm),
 		T(test_the_end_of_a_session_forgets_all_lookups),

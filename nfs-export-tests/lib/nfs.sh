@@ -183,7 +183,7 @@ storm_end() {
 		fail "storm $2 does not end"
 	SAID=$(guest_do "$1" "cat /tmp/storm-$2.log")
 	echo "    $2: $(tail -n 1 <<<"$SAID")"
-	guest_says "$1" 0 "cat /tmp/storm-$2.rc" || nfs_failed "$1" 3 "storm $2: $SAID"
+	[[ $(guest_do "$1" "cat /tmp/storm-$2.rc") == 0 ]] || nfs_failed "$1" 3 "storm $2: $SAID"
 }
 
 # list_compare GUEST DIR HOSTDIR: the client sees what the host has.

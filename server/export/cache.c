@@ -225,7 +225,7 @@ bool cache_see(struct cache *c, nodeid_t id, const struct seen *seen, struct sig
 		n->touched = true;
 		n->lookups++;
 		*out = (struct sighting){ .nodeid = n->nodeid,
-					  .generation = n->generation,
+					  .generation = cache_told_generation(n),
 					  .shown_ino = n->shown_ino,
 					  .submount = n->submount };
 		usual = true;

@@ -158,6 +158,11 @@ void cache_stats(struct cache *c, struct cache_stats *out);
 /* Immutable, no lock. */
 nodeid_t cache_nodeid(const struct node *n);
 generation_t cache_generation(const struct node *n);
+/*
+ * Linux gives the root of a submount, which it makes itself, generation 0. A LOOKUP ".." that answers with another one
+ * marks that root bad: no directory of the mount opens by its handle then, and soon nothing else does.
+ */
+generation_t cache_told_generation(const struct node *n);
 rowid_t cache_rowid(const struct node *n);
 unsigned cache_tweak(const struct node *n);
 uint8_t cache_type(const struct node *n); /* DT_* */

@@ -235,6 +235,13 @@ nodeid_t cache_nodeid(const struct node *n)
 	return n->nodeid;
 }
 
+generation_t cache_told_generation(const struct node *n)
+{
+	const generation_t none = { 0 };
+
+	return n->submount ? none : n->generation;
+}
+
 generation_t cache_generation(const struct node *n)
 {
 	return n->generation;

@@ -36,15 +36,9 @@ nodeid_t node_nodeid(const struct node *n)
 	return cache_nodeid(n);
 }
 
-/*
- * Linux gives the root of a submount, which it makes itself, generation 0. A LOOKUP ".." that answers with another one
- * marks that root bad: no directory of the mount opens by its handle then, and soon nothing else does.
- */
 generation_t node_generation(const struct node *n)
 {
-	generation_t none = { 0 };
-
-	return cache_submount(n) ? none : cache_generation(n);
+	return cache_told_generation(n);
 }
 
 mode_t node_type(const struct node *n)

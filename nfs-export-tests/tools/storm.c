@@ -31,6 +31,7 @@
 #define DATA_MAX 20000
 #define KEPT 16
 #define DEPTH_MAX 8
+#define LATE_TRIES 100 /* ten seconds */
 #define PATH_ROOM 4096
 
 enum type { TYPE_FILE, TYPE_DIR, TYPE_LINK };
@@ -56,6 +57,7 @@ static unsigned step, serial;
 static char kept[KEPT][160];
 static bool shared;
 static unsigned crashes;
+static unsigned late;
 
 static uint32_t rnd(uint32_t below)
 {
@@ -367,6 +369,23 @@ static void do_remove(void)
 	name_drop(n);
 }
 
+/*
+ * Linux's NFSv3 client keeps the number of links of a file for some seconds after another of its names was replaced or removed
+ * under it: seen with a local ext4 exported, too. What is right in the end is right, and counted.
+ */
+static bool links_late(const char *path, unsigned links, struct stat *st)
+{
+	const struct timespec moment = { .tv_nsec = 100000000 };
+
+	for (unsigned i = 0; i < LATE_TRIES && st->st_nlink != links; i++) {
+		nanosleep(&moment, NULL);
+		if (lstat(path, st))
+			return false;
+	}
+	late++;
+	return st->st_nlink == links;
+}
+
 static void check(int n)
 {
 	static uint8_t got[DATA_MAX + 1];
@@ -381,7 +400,8 @@ static void check(int n)
 	if (lstat(path, &st))
 		differs("stat %s", path);
 	errno = 0;
-	if ((st.st_mode & 07777) != o->mode || (o->type != TYPE_DIR && st.st_nlink != o->links))
+	if ((st.st_mode & 07777) != o->mode ||
+	    (o->type != TYPE_DIR && st.st_nlink != o->links && !links_late(path, o->links, &st)))
 		differs("%s has mode %o, %lu links, not %o, %u", path, st.st_mode & 07777,
 			(unsigned long)st.st_nlink, (unsigned)o->mode, o->links);
 	if (o->type == TYPE_DIR)
@@ -536,8 +556,8 @@ static int run(unsigned steps, double seconds)
 			objects++;
 		}
 	}
-	printf("storm: %u steps, %u objects at the end%s\n", step, objects,
-	       shared ? "" : ", all as they should be");
+	printf("storm: %u steps, %u objects at the end%s; %u numbers of links that came late\n",
+	       step, objects, shared ? "" : ", all as they should be", late);
 	return 0;
 }
 

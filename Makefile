@@ -118,11 +118,13 @@ run: deps ## serve SHARE at MOUNT in the foreground, or a sample share; Ctrl-C e
 test: deps-test ## all tests, as root: unit tests (plain and with ASan), lint, system tests
 	@$(MAKE) $(if $(V),,-s) --no-print-directory -j$(JOBS) test-built
 	@guest-tests/lib/prepare
+	@nfs-export-tests/lib/prepare
 	@tests/run
 
 test-full: deps-test ## the same with more repetitions and larger trees
 	@$(MAKE) $(if $(V),,-s) --no-print-directory -j$(JOBS) test-built
 	@guest-tests/lib/prepare
+	@nfs-export-tests/lib/prepare
 	@FULL=1 tests/run
 
 test-built: build/holdfast build/asan/holdfast build/tsan/holdfast $(UNIT) $(ASAN_UNIT) $(TOOLS) $(REPLAYS) $(NATIVE) $(NATIVE_TESTS) $(HOSTILE) build/native/model

@@ -184,6 +184,12 @@ int store_append(struct worker *w, const struct record *recs, unsigned n, uint64
 int store_record(struct record *rec, enum record_kind kind, const struct minted *minted,
 		 const struct looked *looked, rowid_t parent, const char *name);
 
+/*
+ * Is a row that was found sure to stay? Not once the share was scanned: a scan drops rows of what it finds nowhere, while a
+ * snapshot shows them for a moment more, and while the host may move the object back in. What is seen then is recorded
+ * again, as if there were no row.
+ */
+bool store_rows_stay(struct worker *w);
 uint64_t store_since(struct worker *w);
 
 /* --- export_key.c ---------------------------------------------------------------------------------------------- */

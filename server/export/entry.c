@@ -283,7 +283,7 @@ static int persistent_node(struct worker *w, const struct looked *looked, const 
 	}
 	if (ret)
 		return ret;
-	if (known && name) {
+	if (known && name && store_rows_stay(w)) {
 		bool multi = looked->stx.stx_nlink > 1 && !S_ISDIR(looked->stx.stx_mode);
 
 		for (unsigned i = 0; i < found.count; i++)

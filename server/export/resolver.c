@@ -174,7 +174,7 @@ int step_settle(struct worker *w, const struct step *s, const struct looked *loo
 	}
 	if (parent && name) {
 		bool same = cache_has_name(c, n, cache_nodeid(parent), name);
-		bool recorded = s->row || (same && cache_recorded(c, n));
+		bool recorded = (s->row && store_rows_stay(w)) || (same && cache_recorded(c, n));
 
 		cache_set_name(c, n, cache_nodeid(parent), name);
 		cache_set_recorded(c, n, recorded);

@@ -24,6 +24,13 @@ uint64_t store_since(struct worker *w)
 	return w->x->ring ? ring_tail(w->x->ring) : 0;
 }
 
+bool store_rows_stay(struct worker *w)
+{
+	const struct ring *r = w->x->ring;
+
+	return r && !ring_shared_get(r, RING_SCANS) && !ring_shared_get(r, RING_SCANNING);
+}
+
 /* --- finding ------------------------------------------------------------------------------------------------ */
 
 struct gather {

@@ -41,10 +41,11 @@ for ((i = 1; i <= times; i++)); do
 	wait $ha $hb $r 2>/dev/null
 	# Half of the rotations are to come: fewer than there are retired keys.
 	((i == (times + 1) / 2)) && sealed_file=$(sealed "${MOUNT[a]}")
+	# Of what was killed at once there is nothing to be asked for.
 	tail -n 300 "$TMP/hammer-a" >"$TMP/recent"
-	FROM=$TMP/recent ON=b catalogue_check --no-content
+	[[ ! -s $TMP/recent ]] || FROM=$TMP/recent ON=b catalogue_check --no-content
 	tail -n 300 "$TMP/hammer-b" >"$TMP/recent"
-	FROM=$TMP/recent ON=a catalogue_check --no-content
+	[[ ! -s $TMP/recent ]] || FROM=$TMP/recent ON=a catalogue_check --no-content
 done
 [[ ! -s $TMP/hammer.err ]] || { cat "$TMP/hammer.err"; fail "hammer"; }
 step "what was killed goes on, and comes to its end"

@@ -2,19 +2,12 @@
 /*
  * fecalls.c - FUSE operations on nodes: arguments packed, replies unpacked.
  */
-#include "fecalls.h"
+#include "fecalls_private.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define PART(p, n)                                                                                 \
-	{                                                                                          \
-		.iov_base = (void *)(uintptr_t)(p), .iov_len = (n)                                 \
-	}
-#define NAME(s) PART(s, strlen(s) + 1)
-
-/* A reply must be as long as its struct. */
-static int call_exact(struct fefuse *f, struct fefuse_request *r, void *out, size_t size)
+int call_exact(struct fefuse *f, struct fefuse_request *r, void *out, size_t size)
 {
 	int ret;
 

@@ -2,29 +2,11 @@
 /*
  * fecalls_file.c - FUSE operations on open files and directories, and locks.
  */
-#include "fecalls.h"
+#include "fecalls_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-
-#define PART(p, n)                                                                                 \
-	{                                                                                          \
-		.iov_base = (void *)(uintptr_t)(p), .iov_len = (n)                                 \
-	}
-#define NAME(s) PART(s, strlen(s) + 1)
-
-/* A reply must be as long as its struct. */
-static int call_exact(struct fefuse *f, struct fefuse_request *r, void *out, size_t size)
-{
-	int ret;
-
-	r->out = out;
-	r->room = size;
-	ret = fefuse_call(f, r);
-	r->out = NULL;
-	return !ret && f->reply_len != size ? -EBADMSG : ret;
-}
 
 static int call_open(struct fefuse *f, uint32_t opcode, uint64_t nodeid, uint32_t flags,
 		     uint64_t *fh)

@@ -72,6 +72,12 @@ struct counters {
 		forged;
 };
 
+/* Rowids in ascending order, of objects that a whole walk over the share did not find. */
+struct missed {
+	rowid_t *rowids;
+	size_t count, room;
+};
+
 /* The scan of the share: a thread that waits for requests. Guarded by `lock`. */
 struct scan {
 	pthread_mutex_t lock;
@@ -83,6 +89,7 @@ struct scan {
 	unsigned waiting;    /* workers that wait for the end of one */
 	atomic_uint_fast64_t objects;
 	atomic_bool cancel;
+	struct missed missed; /* by the walk before; who has SCAN_LOCK_FILE locked has it */
 };
 
 struct export
@@ -242,7 +249,7 @@ int resolve_path(struct worker *w, const char *path, struct node **out);
 /* The present path of an open object relative to the share: 0, -EXDEV (outside), -ESTALE (deleted). */
 int resolve_fd_path(struct worker *w, int fd, char *path, size_t room);
 
-/* --- scan.c ----------------------------------------------------------------------------------------------------- */
+/* --- scan_thread.c ---------------------------------------------------------------------------------------------- */
 
 int scan_start(struct export *x); /* the thread; no scan yet */
 void scan_stop(struct export *x);
@@ -256,7 +263,12 @@ void scan_want(struct export *x); /* begins one as soon as may be */
 int scan_consult(struct worker *w, uint64_t finished);
 uint64_t scan_finished(struct export *x);
 
-/* One scan in the calling thread. */
+/* --- scan.c --- */
+
+/*
+ * One scan in the calling thread: 0, -EBUSY (another one is under way), -EOPNOTSUPP, -ECANCELED, -ESTALE (revoked), or
+ * another errno. Rows of objects that this walk and the one before it have missed are dropped.
+ */
 int scan_run(struct worker *w, export_progress_fn *progress, void *arg);
 
 /* --- tools.c --- */

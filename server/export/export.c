@@ -577,6 +577,7 @@ void export_close(struct export *x)
 		cache_put(x->cache, x->root_node);
 	cache_free(x->cache);
 	free(x->recent);
+	free(x->scan.missed.rowids);
 	hostfs_free(x->hostfs);
 	fd_close(x->root);
 	fd_close(x->root_dir);

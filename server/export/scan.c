@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * scan.c - walks the share in the background and tells the map what it finds.
+ * scan.c - walks the share and tells the map what it finds.
  *
  * Heals a lost or incomplete map, finds what the host moved while nobody looked, and afterwards drops the
- * rows of objects that are nowhere. One daemon of an export scans at a time (SCAN_LOCK_FILE). Guests can
- * ask for scans by using handles of objects that are not where the map says; so those have a rate limit:
- * at most a tenth of the time is spent on them. When there is nothing to scan, its thread sees to it that the cache keeps
- * nothing of what the host has deleted.
+ * rows of objects that are nowhere. One daemon of an export scans at a time (SCAN_LOCK_FILE).
+ *
+ * One walk does not prove that an object is nowhere: the host may have moved it meanwhile, from where the walk had not
+ * yet been to where it had. So a row is dropped when two walks in a row, both of them whole, have missed its object.
  */
 #include <assert.h>
 #include <dirent.h>
@@ -19,14 +19,10 @@
 #include "base/util.h"
 #include "export/core.h"
 
-#define WAIT_MS 1500  /* a request waits so long for the end of a scan, */
-#define WAITING_MAX 2 /* if no more than so many wait already */
-#define PAUSE_MIN_NS 1000000000ULL
-#define PAUSE_FACTOR 10
 #define SEEN_BITS_LOG2 26 /* 8 MiB: few false "seen" up to 10 M objects; those only keep a row */
 #define PROGRESS_NS 2000000000ULL
 #define DELETE_BATCH 512
-#define LET_GO_NS 5000000000ULL /* between two looks for descriptors of what was deleted */
+#define MISSED_MAX (1u << 20) /* what is more is for the walks after the next one */
 
 /* --- the walk ---------------------------------------------------------------------------------------------- */
 
@@ -241,7 +237,8 @@ out:
 /* --- rows of what is nowhere ------------------------------------------------------------------------------- */
 
 struct sweep {
-	const struct walk *k;
+	struct walk *k;
+	struct missed missed; /* by this walk */
 	rowid_t rowids[DELETE_BATCH];
 	size_t count;
 	rowid_t next;
@@ -259,7 +256,35 @@ static bool sweep_row(void *arg, rowid_t rowid, bool authentic, const struct row
 	return s->count < DELETE_BATCH && !walk_cancelled(s->k);
 }
 
-/* The scan did not see these; those that cannot be found by any other way are no more. */
+/* Rowids come in ascending order. What does not fit is missed again. */
+static void missed_add(struct missed *m, rowid_t rowid)
+{
+	if (m->count == m->room) {
+		size_t room = m->room ? m->room * 2 : 256;
+		rowid_t *grown =
+			room <= MISSED_MAX ? realloc(m->rowids, room * sizeof(*grown)) : NULL;
+
+		if (!grown)
+			return;
+		m->rowids = grown;
+		m->room = room;
+	}
+	m->rowids[m->count++] = rowid;
+}
+
+static int rowid_compare(const void *a, const void *b)
+{
+	const rowid_t *x = a, *y = b;
+
+	return x->v < y->v ? -1 : x->v > y->v;
+}
+
+static bool is_missed(const struct missed *m, rowid_t rowid)
+{
+	return m->count && bsearch(&rowid, m->rowids, m->count, sizeof(rowid), rowid_compare);
+}
+
+/* The walk did not see these. Those that cannot be found by any other way, and were missed before, are no more. */
 static int64_t sweep_delete(struct worker *w, struct map_writer *writer, struct sweep *s)
 {
 	size_t dead = 0;
@@ -270,8 +295,12 @@ static int64_t sweep_delete(struct worker *w, struct map_writer *writer, struct 
 
 		if (ret == 0)
 			cache_put(w->x->cache, n);
-		else if (ret == -ESTALE) /* any other error says that it could not be told */
+		else if (ret != -ESTALE) /* it could not be told */
+			continue;
+		else if (is_missed(&w->x->scan.missed, s->rowids[i]))
 			s->rowids[dead++] = s->rowids[i];
+		else
+			missed_add(&s->missed, s->rowids[i]);
 	}
 	s->count = 0;
 	return dead ? map_delete(writer, w->x->ring, s->since, s->rowids, dead) : 0;
@@ -283,6 +312,7 @@ static void scan_sweep(struct walk *k)
 	struct sweep *s = calloc(1, sizeof(*s));
 	struct map_writer *writer = NULL;
 	int64_t shown = 1, deleted = 0, ret = 0;
+	bool ended = false;
 	uint64_t position;
 
 	if (!s || map_writer_new(w->epoch->map, &writer) < 0)
@@ -304,8 +334,15 @@ static void scan_sweep(struct walk *k)
 	if (deleted)
 		log_info("scan: %lld rows of objects that are gone were dropped",
 			 (long long)deleted);
+	ended = shown == 0 && ret >= 0;
 out:
 	map_writer_free(writer);
+	free(w->x->scan.missed.rowids);
+	w->x->scan.missed = (struct missed){ 0 };
+	if (ended)
+		w->x->scan.missed = s->missed;
+	else if (s)
+		free(s->missed.rowids);
 	free(s);
 }
 
@@ -392,180 +429,5 @@ int scan_run(struct worker *w, export_progress_fn *progress, void *arg)
 	free(k.seen);
 	free(k.todo);
 	free(k.places);
-	return ret;
-}
-
-/* --- the thread ------------------------------------------------------------------------------------------------- */
-
-static void say_progress(void *arg, uint64_t objects)
-{
-	(void)arg;
-	log_info("scan: %llu objects so far", (unsigned long long)objects);
-}
-
-/* Waits for something to do; true: for so long that it is time to see what the cache holds for nothing. */
-static bool wait_idle(struct scan *scan)
-{
-	const uint64_t end = clock_ns() + LET_GO_NS;
-	const struct timespec until = { .tv_sec = (time_t)(end / 1000000000),
-					.tv_nsec = (long)(end % 1000000000) };
-
-	return pthread_cond_timedwait(&scan->changed, &scan->lock, &until) == ETIMEDOUT;
-}
-
-static void let_go(struct export *x)
-{
-	pthread_mutex_unlock(&x->scan.lock);
-	cache_let_go(x->cache);
-	pthread_mutex_lock(&x->scan.lock);
-}
-
-static void *scan_main(void *arg)
-{
-	struct export *x = arg;
-	struct scan *scan = &x->scan;
-	struct worker *w = NULL;
-
-	pthread_mutex_lock(&scan->lock);
-	while (!scan->stop) {
-		uint64_t begun, scans;
-		int ret;
-
-		if (!scan->wanted) {
-			if (wait_idle(scan))
-				let_go(x);
-			continue;
-		}
-		if (clock_ns() < scan->not_before) {
-			struct timespec until = { .tv_sec = (time_t)(scan->not_before / 1000000000),
-						  .tv_nsec =
-							  (long)(scan->not_before % 1000000000) };
-
-			pthread_cond_timedwait(&scan->changed, &scan->lock, &until);
-			continue;
-		}
-		scan->wanted = false;
-		scan->running = true;
-		pthread_mutex_unlock(&scan->lock);
-
-		begun = clock_ns();
-		scans = ring_shared_get(x->ring, RING_SCANS);
-		ret = w ? 0 : worker_new(x, &w);
-		if (!ret) {
-			worker_begin(w, true);
-			ret = w->unfit ? -ENOMEM : scan_run(w, say_progress, NULL);
-		}
-		/* Another daemon of the export scans: its result is ours. */
-		while (ret == -EBUSY && !atomic_load(&scan->cancel)) {
-			struct timespec nap = { .tv_nsec = 50000000 };
-
-			nanosleep(&nap, NULL);
-			if (ring_shared_get(x->ring, RING_SCANS) != scans)
-				ret = 0;
-			else
-				ret = scan_run(w, say_progress, NULL);
-		}
-		if (!ret)
-			atomic_store(&x->complete, true);
-		else if (ret != -ECANCELED)
-			log_warn("scan: not finished: %s; it is tried again", strerror(-ret));
-		pthread_mutex_lock(&scan->lock);
-		scan->running = false;
-		if ((ret && ret != -ECANCELED) || ring_shared_get(x->ring, RING_OVERFLOWED))
-			scan->wanted = true;
-		if (!ret)
-			scan->finished++;
-		scan->not_before = clock_ns() + PAUSE_FACTOR * (clock_ns() - begun);
-		if (scan->not_before < clock_ns() + PAUSE_MIN_NS / 4)
-			scan->not_before = clock_ns() + (ret ? PAUSE_MIN_NS : PAUSE_MIN_NS / 4);
-		pthread_cond_broadcast(&scan->changed);
-	}
-	pthread_mutex_unlock(&scan->lock);
-	worker_free(w);
-	return NULL;
-}
-
-int scan_start(struct export *x)
-{
-	pthread_condattr_t attr;
-	int ret;
-
-	pthread_mutex_init(&x->scan.lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&x->scan.changed, &attr);
-	pthread_condattr_destroy(&attr);
-	ret = pthread_create(&x->scan.thread, NULL, scan_main, x);
-	x->scan.started = ret == 0;
-	return -ret;
-}
-
-void scan_stop(struct export *x)
-{
-	if (!x->scan.started)
-		return;
-	atomic_store(&x->scan.cancel, true);
-	pthread_mutex_lock(&x->scan.lock);
-	x->scan.stop = true;
-	pthread_cond_broadcast(&x->scan.changed);
-	pthread_mutex_unlock(&x->scan.lock);
-	pthread_join(x->scan.thread, NULL);
-	pthread_cond_destroy(&x->scan.changed);
-	pthread_mutex_destroy(&x->scan.lock);
-	x->scan.started = false;
-}
-
-void scan_want(struct export *x)
-{
-	if (!x->scan.started)
-		return;
-	pthread_mutex_lock(&x->scan.lock);
-	x->scan.wanted = true;
-	pthread_cond_broadcast(&x->scan.changed);
-	pthread_mutex_unlock(&x->scan.lock);
-}
-
-uint64_t scan_finished(struct export *x)
-{
-	uint64_t finished;
-
-	if (!x->scan.started)
-		return 0;
-	pthread_mutex_lock(&x->scan.lock);
-	/* One that runs now may have passed the place already: only one begun later counts. */
-	finished = x->scan.finished + (x->scan.running ? 1 : 0);
-	pthread_mutex_unlock(&x->scan.lock);
-	return finished;
-}
-
-int scan_consult(struct worker *w, uint64_t finished)
-{
-	struct scan *scan = &w->x->scan;
-	struct timespec until;
-	uint64_t end = clock_ns() + WAIT_MS * 1000000ULL;
-	int ret = -ENOMEM;
-
-	if (!scan->started)
-		return -ESTALE;
-	until.tv_sec = (time_t)(end / 1000000000);
-	until.tv_nsec = (long)(end % 1000000000);
-	pthread_mutex_lock(&scan->lock);
-	if (scan->finished <= finished) {
-		scan->wanted = true;
-		pthread_cond_broadcast(&scan->changed);
-	}
-	if (!w->may_wait && scan->finished <= finished) {
-		w->would_wait = true;
-	} else if (scan->waiting < WAITING_MAX) {
-		scan->waiting++;
-		while (!scan->stop && scan->finished <= finished && clock_ns() < end)
-			pthread_cond_timedwait(&scan->changed, &scan->lock, &until);
-		scan->waiting--;
-	}
-	if (scan->finished > finished)
-		ret = 0;
-	else if (scan->running)
-		ret = -EINPROGRESS;
-	pthread_mutex_unlock(&scan->lock);
 	return ret;
 }

@@ -76,6 +76,19 @@ void export_stats(struct export *x, struct export_stats *out)
 	pthread_mutex_unlock(&x->epoch_lock);
 }
 
+/* Another scan may be under way, in this process or in a daemon: ours comes after it. */
+static int scan_alone(struct worker *w, export_progress_fn *progress, void *arg)
+{
+	int ret;
+
+	while ((ret = scan_run(w, progress, arg)) == -EBUSY) {
+		struct timespec nap = { .tv_nsec = 50000000 };
+
+		nanosleep(&nap, NULL);
+	}
+	return ret;
+}
+
 int export_rebuild(struct export *x, export_progress_fn *progress, void *arg)
 {
 	struct worker *w;
@@ -86,12 +99,10 @@ int export_rebuild(struct export *x, export_progress_fn *progress, void *arg)
 	ret = worker_new(x, &w);
 	if (ret)
 		return ret;
-	/* Another scan may be under way, in this process or in a daemon: ours comes after it. */
-	while ((ret = scan_run(w, progress, arg)) == -EBUSY) {
-		struct timespec nap = { .tv_nsec = 50000000 };
-
-		nanosleep(&nap, NULL);
-	}
+	ret = scan_alone(w, progress, arg);
+	/* Whoever asks by hand wants to be rid of the rows of what is gone: that takes two. */
+	if (!ret && x->scan.missed.count)
+		ret = scan_alone(w, progress, arg);
 	worker_free(w);
 	return ret;
 }

@@ -541,6 +541,47 @@ static void test_a_file_renamed_by_the_host_is_found_by_a_scan(void **state)
 	opens(f, e, host_ino(f, "d/b"));
 }
 
+/* As if the host had moved it from where the walk had not yet been to where it had. */
+static void test_a_scan_that_misses_a_file_does_not_forget_it(void **state)
+{
+	struct fixture *f = *state;
+	struct export_inspection seen;
+	struct entry e;
+	char away[128];
+
+	make_file(f, "a");
+	make_file(f, "stays"); /* where a walk finds nothing, there may be something unmounted */
+	e = look_up_path(f, "a");
+	snprintf(away, sizeof(away), "%s/a", f->outside);
+	assert_int_equal(rename(path_in(f, "a"), away), 0);
+	usleep(1100000); /* the cache believes what it knows for a second */
+	while (scan_run(f->w, NULL, NULL) == -EBUSY)
+		usleep(10000);
+	assert_int_equal(export_inspect_nodeid(f->w, e.nodeid, &seen), 0);
+	assert_true(seen.known);
+	assert_int_equal(rename(away, path_in(f, "b")), 0);
+	opens(f, e, host_ino(f, "b"));
+}
+
+static void test_a_rebuild_forgets_what_is_gone(void **state)
+{
+	struct fixture *f = *state;
+	struct export_inspection seen;
+	struct entry gone, kept;
+
+	make_file(f, "a");
+	make_file(f, "b");
+	gone = look_up_path(f, "a");
+	kept = look_up_path(f, "b");
+	assert_int_equal(unlink(path_in(f, "a")), 0);
+	usleep(1100000);
+	assert_int_equal(export_rebuild(f->x, NULL, NULL), 0);
+	assert_int_equal(export_inspect_nodeid(f->w, gone.nodeid, &seen), 0);
+	assert_false(seen.known);
+	assert_int_equal(export_inspect_nodeid(f->w, kept.nodeid, &seen), 0);
+	assert_true(seen.known);
+}
+
 static void test_what_is_moved_out_goes_stale(void **state)
 {
 	struct fixture *f = *state;
@@ -1201,6 +1242,8 @@ int main(void)
 		T(test_a_moved_directory_takes_its_tree_along),
 		T(test_a_storm_of_moved_directories_is_told_to_try_again),
 		T(test_a_file_renamed_by_the_host_is_found_by_a_scan),
+		T(test_a_scan_that_misses_a_file_does_not_forget_it),
+		T(test_a_rebuild_forgets_what_is_gone),
 		T(test_what_is_moved_out_goes_stale),
 		T(test_a_hard_link_outlives_its_first_name),
 		T(test_forged_nodeids_are_stale),

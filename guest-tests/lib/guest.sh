@@ -120,7 +120,7 @@ guest_wait() {
 # guest_try NAME COMMAND [SECONDS]: runs it by sh in the guest; its output, its exit status.
 guest_try() {
 	local rc=0
-	"$GUESTCTL" run "/run/guest-$1.ctl" "${3:-120}" "$2" || rc=$?
+	"$GUESTCTL" run "/run/guest-$1.ctl" "$((${3:-120} * (FULL ? 5 : 1)))" "$2" || rc=$?
 	((rc != 125)) || fail "guest $1 has gone at: $2"
 	return $rc
 }

@@ -17,11 +17,15 @@ static bool fd_pinned(const struct node *n)
 	return n->refs > 0 || nodeid_is_root(n->nodeid) || n->nameless || n->anonymous;
 }
 
-/* Closes one descriptor that nobody needs; false if there is none. */
-static bool shard_evict_fd(struct cache *c, struct shard *s)
+/*
+ * Takes one descriptor away that nobody needs: it is the caller's to close, without the lock, since the last of a deleted
+ * file takes as long as deleting it; -1 if there is none.
+ */
+static int shard_evict_fd(struct cache *c, struct shard *s)
 {
 	for (size_t steps = 0; steps < 2 * s->count; steps++) {
 		struct node *n;
+		int fd;
 
 		s->fd_hand = s->fd_hand + 1 < s->count ? s->fd_hand + 1 : 0;
 		n = s->clock[s->fd_hand];
@@ -31,12 +35,12 @@ static bool shard_evict_fd(struct cache *c, struct shard *s)
 			n->touched = false;
 			continue;
 		}
-		fd_close(n->fd);
+		fd = n->fd;
 		n->fd = -1;
 		atomic_fetch_sub(&c->fds, 1);
-		return true;
+		return fd;
 	}
-	return false;
+	return -1;
 }
 
 int cache_fd(const struct node *n)
@@ -49,13 +53,15 @@ static bool make_fd_room(struct cache *c, struct shard *own)
 {
 	for (unsigned i = 0; i < SHARDS; i++) {
 		struct shard *s = &c->shards[((size_t)(own - c->shards) + i) % SHARDS];
-		bool made;
+		int fd;
 
 		pthread_mutex_lock(&s->lock);
-		made = shard_evict_fd(c, s);
+		fd = shard_evict_fd(c, s);
 		pthread_mutex_unlock(&s->lock);
-		if (made)
+		if (fd >= 0) {
+			(void)fd_close(fd);
 			return true;
+		}
 	}
 	return false;
 }
@@ -63,6 +69,7 @@ static bool make_fd_room(struct cache *c, struct shard *own)
 int cache_give_fd(struct cache *c, struct node *n, int fd)
 {
 	struct shard *s = shard_of(c, n->nodeid);
+	int spare = -1;
 
 	if (atomic_fetch_add(&c->fds, 1) >= c->max_fds && !make_fd_room(c, s)) {
 		atomic_fetch_sub(&c->fds, 1);
@@ -72,12 +79,13 @@ int cache_give_fd(struct cache *c, struct node *n, int fd)
 	pthread_mutex_lock(&s->lock);
 	if (n->fd >= 0) {
 		atomic_fetch_sub(&c->fds, 1);
-		fd_close(fd);
+		spare = fd;
 	} else {
 		atomic_store_explicit(&n->fd, fd, memory_order_release);
 	}
 	fd = n->fd;
 	pthread_mutex_unlock(&s->lock);
+	(void)fd_close(spare);
 	return fd;
 }
 
@@ -110,15 +118,17 @@ void cache_let_go(struct cache *c)
 			bool gone = statx(n->fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_NLINK,
 					  &stx) == 0 &&
 				    stx.stx_nlink == 0;
+			int fd = -1;
 
 			pthread_mutex_lock(&s->lock);
 			/* Ours is the only reference, and others are taken under this lock. */
 			if (gone && n->refs == 1) {
-				fd_close(n->fd);
+				fd = n->fd;
 				n->fd = -1;
 				atomic_fetch_sub(&c->fds, 1);
 			}
 			pthread_mutex_unlock(&s->lock);
+			(void)fd_close(fd);
 			cache_put(c, n);
 		}
 	}

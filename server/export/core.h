@@ -150,7 +150,7 @@ struct worker {
 	struct neighbours neighbours;
 	bool unfit;	    /* it could not follow a new root generation, and answers nothing */
 	bool scanning;	    /* this is the scan's worker: it waits for no scan */
-	bool may_wait;	    /* the request in hand may wait for a scan */
+	bool may_wait;	    /* the request in hand may wait for a scan, or a lease on the host */
 	bool would_wait;    /* it would have had to */
 	struct step *steps; /* the resolver's */
 	size_t steps_room, steps_used;

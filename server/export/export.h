@@ -66,7 +66,7 @@ int worker_proc(const struct worker *w);
 /*
  * To be called when a request begins: takes a new root generation over when `revoke` has raised it
  * (every nodeid but the root's is stale from then on). Costs one load. Without `may_wait` nothing waits for
- * a scan: the answer is -ENOMEM then, and worker_would_wait() tells it from others until the next begin.
+ * a scan or a lease: the answer is -ENOMEM (-EAGAIN) then, and worker_would_wait() tells it from others until the next begin.
  */
 void worker_begin(struct worker *w, bool may_wait);
 bool worker_would_wait(const struct worker *w);

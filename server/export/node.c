@@ -189,7 +189,16 @@ int node_open(struct worker *w, struct node *n, int flags)
 	if (cache_type(n) == DT_DIR)
 		flags |= O_DIRECTORY;
 	snprintf(name, sizeof(name), "%d", fd);
-	fd = openat(w->x->proc, name, flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	flags |= O_CLOEXEC | O_NOCTTY;
+	fd = openat(w->x->proc, name, flags | O_NONBLOCK);
+	if (fd >= 0 || errno != EAGAIN)
+		return fd < 0 ? errno_neg() : fd;
+	/* Somebody on the host has a lease on the file: it has been asked for it, and is waited for, as without us. */
+	if (!w->may_wait) {
+		w->would_wait = true;
+		return -EAGAIN;
+	}
+	fd = openat(w->x->proc, name, flags);
 	return fd < 0 ? errno_neg() : fd;
 }
 

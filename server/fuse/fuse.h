@@ -131,10 +131,14 @@ void fuse_thread_free(struct fuse_thread *t);
 int fuse_thread_request(struct fuse_thread *t, const struct fuse_message *message);
 
 /*
- * Would the request be better off where it does not hold up others (fsync, syncfs, large copies)? Reads the
+ * Would the request be better off where it does not hold up others (fsync, syncfs, large copies, what is written through)? Reads the
  * header and the arguments of `message` alone; says nothing of whether it is valid.
  */
 bool fuse_message_is_long(const struct fuse_message *message);
+/* Does it change nothing in the share? One that does (and one that is nonsense) may wait for writers, one that looks not. */
+bool fuse_message_only_looks(const struct fuse_message *message);
+/* May what came after it be answered first? Not before what begins or ends the session, or interrupts. */
+bool fuse_message_may_be_late(const struct fuse_message *message);
 
 /* Largest request that can come: header, 1 MiB of data, and the arguments. */
 #define FUSE_REQUEST_MAX ((size_t)(1 << 20) + 4096)

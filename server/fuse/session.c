@@ -13,6 +13,8 @@
  * reply_from_libfuse(), which the lock waiters call too, long after the request was in hand.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -37,7 +39,8 @@ static int send(struct fuse_thread *t, const struct iovec *iov, int count, size_
 	struct fuse_out_header out;
 
 	memcpy(&out, iov[0].iov_base, sizeof(out));
-	if (out.error == -ENOMEM && !t->message->may_block && worker_would_wait(t->worker)) {
+	if ((out.error == -ENOMEM || out.error == -EAGAIN) && !t->message->may_block &&
+	    worker_would_wait(t->worker)) {
 		t->result = FUSE_REQUEST_BLOCKS;
 		return 0;
 	}
@@ -344,14 +347,32 @@ int fuse_thread_request(struct fuse_thread *t, const struct fuse_message *messag
 /* From here on a copy takes as long as many other requests. */
 #define LONG_DATA ((size_t)256 << 10)
 
+/* Of a request that may be any bytes; 0, which is none, where there is no header. */
+static uint32_t opcode_of(const struct fuse_message *message)
+{
+	uint32_t opcode = 0;
+
+	if (message->len >= sizeof(struct fuse_in_header))
+		memcpy(&opcode,
+		       (const uint8_t *)message->bytes + offsetof(struct fuse_in_header, opcode),
+		       sizeof(opcode));
+	return opcode;
+}
+
+/* Is it to be on the disk before the answer? */
+static bool writes_through(const struct fuse_message *message)
+{
+	struct fuse_write_in in;
+
+	if (message->len < sizeof(struct fuse_in_header) + sizeof(in))
+		return false;
+	memcpy(&in, (const uint8_t *)message->bytes + sizeof(struct fuse_in_header), sizeof(in));
+	return in.flags & O_DSYNC;
+}
+
 bool fuse_message_is_long(const struct fuse_message *message)
 {
-	struct fuse_in_header in;
-
-	if (message->len < sizeof(in))
-		return false;
-	memcpy(&in, message->bytes, sizeof(in));
-	switch (in.opcode) {
+	switch (opcode_of(message)) {
 	case FUSE_FSYNC:
 	case FUSE_FSYNCDIR:
 	case FUSE_SYNCFS:
@@ -359,10 +380,30 @@ bool fuse_message_is_long(const struct fuse_message *message)
 	case FUSE_COPY_FILE_RANGE:
 		return true;
 	case FUSE_WRITE:
-		return message->payload_len >= LONG_DATA;
+		return message->payload_len >= LONG_DATA || writes_through(message);
 	case FUSE_READ:
 		return message->room_len >= LONG_DATA;
 	default:
 		return false;
 	}
+}
+
+bool fuse_message_only_looks(const struct fuse_message *message)
+{
+	const uint32_t opcode = opcode_of(message);
+	const uint64_t looks = 1ULL << FUSE_LOOKUP | 1ULL << FUSE_GETATTR | 1ULL << FUSE_READLINK |
+			       1ULL << FUSE_READ | 1ULL << FUSE_STATFS | 1ULL << FUSE_GETXATTR |
+			       1ULL << FUSE_LISTXATTR | 1ULL << FUSE_OPENDIR |
+			       1ULL << FUSE_READDIR | 1ULL << FUSE_READDIRPLUS |
+			       1ULL << FUSE_RELEASEDIR | 1ULL << FUSE_GETLK | 1ULL << FUSE_ACCESS |
+			       1ULL << FUSE_LSEEK | 1ULL << FUSE_OP_STATX;
+
+	return opcode < 64 && looks >> opcode & 1;
+}
+
+bool fuse_message_may_be_late(const struct fuse_message *message)
+{
+	const uint32_t opcode = opcode_of(message);
+
+	return opcode != FUSE_INIT && opcode != FUSE_DESTROY && opcode != FUSE_INTERRUPT;
 }

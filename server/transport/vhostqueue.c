@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * vhostqueue.c - the loop of a queue's thread.
+ * vhostqueue.c - the hands of a queue, and which of them has the ring.
  *
- * Requests are carried out where they are taken from the ring; what may block long goes to the pool. Every answer is in
- * the used ring at once; the guest is notified when the ring is empty, or when a batch is done. Waking a thread on
- * another CPU takes longer than most requests, so before it sleeps the queue looks at the ring for a while. How long
- * follows from what came of it: twice as long where something came, half as long, and soon not at all, where
- * nothing did. Looking in vain although requests come as soon as the queue sleeps means that it keeps the guest from running, on
- * a processor that both share: after each time in a row it does without for twice as many requests.
+ * The ring is served by one thread, which carries requests out by itself: handing each to another would take longer than
+ * most of them. But any of them may last: a disk that is slow or gone, a frozen file system, a deleted file of a terabyte. So a
+ * second thread watches while the first is awake, and when it finds it in the same request at two looks in a row, it
+ * takes the ring over, and a third watches. While a request is held up so, others of its kind go to the pool
+ * unseen (vhosthand.c): as there are two kinds, the third hand is never held up. Without a pool there is one hand.
  */
 #include "transport/vhostqueue.h"
 
@@ -20,284 +19,231 @@
 
 #include "base/log.h"
 #include "base/util.h"
+#include "transport/vhostqueue_private.h"
 
-#define IO_ALIGN 4096
-/* Answers, or bytes of them, after which the guest is told though there is more to do. */
-#define BATCH 16
-#define BATCH_BYTES ((size_t)64 << 10)
-/* Looks at the ring between two looks at the clock. */
-#define LOOKS 32
-#define WINDOW_MIN_NS 1000U
-#define IN_VAIN_MAX 10
+/* Between two looks of the hand that watches. A request that is found twice has lasted once to twice as long. */
+#define WATCH_MS 20
 
-struct vhostqueue {
-	struct vhostqueue_env *env;
-	unsigned index;
-	pthread_t thread;
-	int wake; /* eventfd: look at `halt` */
+/* --- taking over ------------------------------------------------------------------------------------- */
 
-	pthread_mutex_t lock; /* guards `running`, `parked`, `quit` */
-	pthread_cond_t changed;
-	bool running, parked, quit;
-	atomic_bool halt;
-	_Atomic int error;
-
-	/* The thread's own while it runs: */
-	struct vhostring *ring;
-	int kick;
-	struct fuse_thread *fuse;
-	uint8_t *bytes;
-	uint64_t window_ns; /* of polling, now */
-	unsigned in_vain;   /* windows in a row in which nothing came */
-	unsigned pause;	    /* short sleeps until it looks again */
-	unsigned pushed;
-	size_t pushed_bytes;
-	struct vhostrequest request;
-	struct vring_chain chain;
-	struct iovec pieces[VRING_CHAIN_MAX];
-};
-
-/* --- requests ---------------------------------------------------------------------------------------- */
-
-static void flush(struct vhostqueue *q)
+static unsigned kinds_held_up(const struct vhostqueue *q)
 {
-	if (!q->pushed)
-		return;
-	q->pushed = 0;
-	q->pushed_bytes = 0;
-	vhostring_notify(q->ring);
+	unsigned kinds = 0;
+
+	for (unsigned i = 0; i < HANDS; i++)
+		if (q->hands[i].held_up)
+			kinds |= q->hands[i].kind;
+	return kinds;
 }
 
-/* Has the pool do it. Where that cannot be, the guest may try again. */
-static void give_away(struct vhostqueue *q, const struct fuse_message *message)
+static int start_hand(struct hand *h);
+
+/* Takes the ring from who was in a request at `turn`; false: it is done after all. With the lock held. */
+static bool take_over(struct hand *h, uint64_t turn)
 {
-	if (vhostpool_give(q->env->pool, &q->request, message))
-		vhostrequest_fail(&q->request, message->bytes, message->len, -ENOMEM);
-}
+	struct vhostqueue *q = h->q;
 
-static void carry_out(struct vhostqueue *q)
-{
-	struct fuse_message message;
-	struct vhostpool *pool = q->index ? q->env->pool : NULL;
-	int result;
-
-	vhostrequest_parse(&q->chain, q->bytes, q->pieces, &message);
-	q->request.head = q->chain.head;
-	q->request.writable = q->chain.iov + q->chain.readable;
-	q->request.count = q->chain.writable;
-	q->request.room = q->chain.writable_len;
-	message.token = &q->request;
-	message.may_block = !pool;
-	if (pool && fuse_message_is_long(&message)) {
-		give_away(q, &message);
-		return;
-	}
-	result = fuse_thread_request(q->fuse, &message);
-	if (result == FUSE_REQUEST_BLOCKS)
-		give_away(q, &message);
-	else if (result == FUSE_REQUEST_SILENT)
-		vhostrequest_done(&q->request, 0);
-	else if (result < 0)
-		vhostrequest_fail(&q->request, message.bytes, message.len, -EIO);
-	q->pushed_bytes += q->chain.readable_len + q->chain.writable_len;
-	if (q->pushed >= BATCH || q->pushed_bytes >= BATCH_BYTES)
-		flush(q);
-}
-
-/* --- waiting ----------------------------------------------------------------------------------------- */
-
-static inline void relax(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ volatile("yield");
-#endif
-}
-
-/* Looks at the ring for the length of the window: did something come? */
-static bool poll_ring(struct vhostqueue *q)
-{
-	uint64_t end;
-	bool came = false;
-
-	if (q->window_ns < WINDOW_MIN_NS)
+	if (q->at == h || !atomic_compare_exchange_strong(&q->turn, &turn, turn + 1))
 		return false;
-	if (atomic_fetch_add(&q->env->pollers, 1) < q->env->pollers_max) {
-		end = clock_ns() + q->window_ns;
-		do {
-			for (unsigned i = 0; i < LOOKS && !came; i++) {
-				relax();
-				came = vring_has_work(q->ring->ring);
-			}
-		} while (!came && !atomic_load_explicit(&q->halt, memory_order_relaxed) &&
-			 clock_ns() < end);
-	}
-	atomic_fetch_sub(&q->env->pollers, 1);
-	return came;
+	q->at->held_up = true;
+	q->held_up++;
+	atomic_store(&q->kinds, kinds_held_up(q));
+	q->at = h;
+	h->relieves = true;
+	return true;
 }
 
-/* Sleeps until a kick. */
-static void sleep_on_kick(struct vhostqueue *q)
+/* Without what it takes to serve the queue stands until the request is done. */
+static bool relieve(struct hand *h, uint64_t turn)
 {
-	struct pollfd fds[2] = { { .fd = q->wake, .events = POLLIN },
-				 { .fd = q->kick, .events = POLLIN } };
+	struct vhostqueue *q = h->q;
+	int error = h->fuse ? 0 : hand_equip(h);
+	bool taken;
+
+	if (error) {
+		hand_free(h);
+		log_limited(LOG_LEVEL_WARN, "vhost-user: queue %u: a thread cannot serve: %s",
+			    q->index, strerror(-error));
+		return false;
+	}
+	pthread_mutex_lock(&q->lock);
+	taken = take_over(h, turn);
+	for (unsigned i = 0; taken && i < HANDS; i++)
+		if (!q->hands[i].started && start_hand(&q->hands[i]))
+			break; /* nobody watches: the next that is held up holds up the queue */
+	pthread_mutex_unlock(&q->lock);
+	if (taken)
+		log_debug("vhost-user: queue %u: a request lasts long; another thread goes on",
+			  q->index);
+	return taken;
+}
+
+/* Sleeps until the next look is due, or somebody wants it. */
+static void sleep_on_watch(struct vhostqueue *q)
+{
+	struct pollfd p = { .fd = q->watch, .events = POLLIN };
+	int timeout = WATCH_MS;
 	eventfd_t value;
-	int n = poll(fds, ARRAY_LEN(fds), q->kick < 0 ? 1 : -1);
 
-	if (n > 0 && fds[1].revents) {
-		atomic_fetch_add_explicit(&q->env->kicks, 1, memory_order_relaxed);
-		/* One that gives nothing, or ends, would keep us awake for ever. */
-		if (eventfd_read(q->kick, &value) < 0 && errno != EAGAIN && errno != EINTR)
-			atomic_store(&q->error, -EPROTO);
+	if (!atomic_load(&q->awake)) {
+		/* It wakes us, or we see that it woke (vhosthand.c). */
+		atomic_store(&q->unwatched, true);
+		timeout = atomic_load(&q->awake) ? WATCH_MS : -1;
 	}
+	(void)poll(&p, 1, timeout);
+	atomic_store(&q->unwatched, false);
+	(void)eventfd_read(q->watch, &value);
 }
 
-/* Waits for the next request, or for `halt`. */
-static void wait_for_work(struct vhostqueue *q)
+static bool quits(struct vhostqueue *q)
 {
-	const uint64_t longest = q->index ? q->env->poll_us * 1000ULL : 0;
-	const bool looks = q->window_ns >= WINDOW_MIN_NS;
-	uint64_t begun;
-
-	if (poll_ring(q)) {
-		q->window_ns = 2 * q->window_ns < longest ? 2 * q->window_ns : longest;
-		q->in_vain = 0;
-		return;
-	}
-	q->window_ns /= 2;
-	if (looks && q->in_vain < IN_VAIN_MAX)
-		q->in_vain++;
-	if (looks)
-		q->pause = (1U << q->in_vain) - 2;
-	if (!vring_enable_kicks(q->ring->ring)) {
-		begun = longest ? clock_ns() : 0;
-		sleep_on_kick(q);
-		/* It slept about as long as it could have looked: the next time it does. */
-		if (longest && clock_ns() - begun < 2 * longest) {
-			if (q->pause)
-				q->pause--;
-			else
-				q->window_ns = longest;
-		}
-	}
-	vring_disable_kicks(q->ring->ring);
-}
-
-/* --- the thread -------------------------------------------------------------------------------------- */
-
-/* Until it is halted, or the ring is broken. */
-static int serve_ring(struct vhostqueue *q)
-{
-	struct vring *ring = q->ring->ring;
-
-	q->request = (struct vhostrequest){ .ring = q->ring, .pushed = &q->pushed };
-	q->window_ns = 0;
-	q->in_vain = q->pause = 0;
-	vring_disable_kicks(ring);
-	while (!atomic_load_explicit(&q->halt, memory_order_relaxed)) {
-		int ret = vring_pop(ring, &q->chain);
-
-		if (ret == 1) {
-			carry_out(q);
-			continue;
-		}
-		flush(q);
-		if (guestmem_lost(vring_memory(ring)))
-			return -EFAULT;
-		if (ret)
-			return ret;
-		wait_for_work(q);
-		if (atomic_load_explicit(&q->error, memory_order_relaxed))
-			return -EPROTO;
-	}
-	flush(q);
-	/* Whoever goes on with this ring looks at it before it sleeps. */
-	(void)vring_enable_kicks(ring);
-	return 0;
-}
-
-static void *serve(void *arg)
-{
-	struct vhostqueue *q = arg;
-	int error;
+	bool quit;
 
 	pthread_mutex_lock(&q->lock);
-	for (;;) {
-		while (!q->quit && (!q->running || q->parked))
-			pthread_cond_wait(&q->changed, &q->lock);
-		if (q->quit)
-			break;
-		pthread_mutex_unlock(&q->lock);
-		error = serve_ring(q);
-		if (error) {
-			atomic_store(&q->error, error);
+	quit = q->quit;
+	pthread_mutex_unlock(&q->lock);
+	return quit;
+}
+
+/* Watches until it has taken the ring over, or all is to end. */
+static void watch(struct hand *h)
+{
+	struct vhostqueue *q = h->q;
+	uint64_t seen = 0; /* even: no request */
+
+	while (!quits(q)) {
+		const uint64_t turn = atomic_load_explicit(&q->turn, memory_order_acquire);
+
+		if (turn & 1 && turn == seen && relieve(h, turn))
+			return;
+		seen = turn;
+		sleep_on_watch(q);
+	}
+}
+
+/* --- the threads ------------------------------------------------------------------------------------- */
+
+/* Serves the ring, which this hand has, until it is to be parked or was lost. With the lock held, which is let go meanwhile. */
+static void serve(struct hand *h)
+{
+	struct vhostqueue *q = h->q;
+	int ret;
+
+	pthread_mutex_unlock(&q->lock);
+	ret = hand_serve(h);
+	pthread_mutex_lock(&q->lock);
+	if (ret == 1) {
+		h->held_up = false;
+		q->held_up--;
+		atomic_store(&q->kinds, kinds_held_up(q));
+	} else {
+		if (ret) {
+			atomic_store(&q->error, ret);
 			(void)eventfd_write(q->env->broken, 1);
 		}
-		pthread_mutex_lock(&q->lock);
 		q->parked = true;
-		pthread_cond_broadcast(&q->changed);
+	}
+	pthread_cond_broadcast(&q->changed);
+}
+
+static void *hand_main(void *arg)
+{
+	struct hand *h = arg;
+	struct vhostqueue *q = h->q;
+
+	pthread_mutex_lock(&q->lock);
+	while (!q->quit) {
+		if (q->at == h && q->running && !q->parked) {
+			serve(h);
+		} else if (q->at != h && !q->guard) {
+			q->guard = h;
+			pthread_mutex_unlock(&q->lock);
+			watch(h);
+			pthread_mutex_lock(&q->lock);
+			q->guard = NULL;
+			pthread_cond_broadcast(&q->changed);
+		} else {
+			pthread_cond_wait(&q->changed, &q->lock);
+		}
 	}
 	pthread_mutex_unlock(&q->lock);
 	return NULL;
 }
 
-/* --- for the connection's thread ------------------------------------------------------------------------ */
-
-static int start_thread(struct vhostqueue *q)
+/* Signals are for the main thread, but those that threads send each other. With the lock held. */
+static int start_hand(struct hand *h)
 {
 	sigset_t all;
 	sigset_t before;
 	int error;
 
-	/* Signals are for the main thread, but those that threads send each other. */
 	sigfillset(&all);
 	sigdelset(&all, SIGURG);
 	sigdelset(&all, SIGBUS);
 	sigdelset(&all, SIGSYS);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = -pthread_create(&q->thread, NULL, serve, q);
+	error = -pthread_create(&h->thread, NULL, hand_main, h);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	h->started = error == 0;
 	return error;
+}
+
+/* --- for the connection's thread ------------------------------------------------------------------------ */
+
+static void queue_free(struct vhostqueue *q)
+{
+	for (unsigned i = 0; i < HANDS; i++)
+		hand_free(&q->hands[i]);
+	(void)fd_close(q->watch);
+	(void)fd_close(q->wake);
+	pthread_cond_destroy(&q->changed);
+	pthread_mutex_destroy(&q->lock);
+	free(q);
+}
+
+static void end_hands(struct vhostqueue *q)
+{
+	pthread_mutex_lock(&q->lock);
+	q->quit = true;
+	pthread_cond_broadcast(&q->changed);
+	pthread_mutex_unlock(&q->lock);
+	(void)eventfd_write(q->watch, 1);
+	/* Who is started by a hand is started while the queue runs: none comes any more. */
+	for (unsigned i = 0; i < HANDS; i++)
+		if (q->hands[i].started)
+			(void)pthread_join(q->hands[i].thread, NULL);
 }
 
 int vhostqueue_new(struct vhostqueue_env *env, unsigned index, struct vhostqueue **out)
 {
 	struct vhostqueue *q = calloc(1, sizeof(*q));
-	int error = -ENOMEM;
+	int error;
 
 	if (!q)
-		return error;
+		return -ENOMEM;
 	q->env = env;
 	q->index = index;
 	q->kick = -1;
 	pthread_mutex_init(&q->lock, NULL);
 	pthread_cond_init(&q->changed, NULL);
+	for (unsigned i = 0; i < HANDS; i++)
+		q->hands[i].q = q;
+	q->at = &q->hands[0];
 	q->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (q->wake < 0) {
-		error = errno_neg();
-		goto err;
+	q->watch = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	error = q->wake < 0 || q->watch < 0 ? errno_neg() : hand_equip(&q->hands[0]);
+	for (unsigned i = 0; !error && i < (env->pool ? 2 : 1); i++) {
+		pthread_mutex_lock(&q->lock);
+		error = start_hand(&q->hands[i]);
+		pthread_mutex_unlock(&q->lock);
 	}
-	q->bytes = aligned_alloc(IO_ALIGN, FUSE_REQUEST_MAX);
-	if (!q->bytes)
-		goto err;
-	error = fuse_thread_new(env->server, &vhostrequest_ops, &q->fuse);
-	if (error)
-		goto err;
-	error = start_thread(q);
-	if (error)
-		goto err;
+	if (error) {
+		end_hands(q);
+		queue_free(q);
+		return error;
+	}
 	*out = q;
 	return 0;
-
-err:
-	fuse_thread_free(q->fuse);
-	free(q->bytes);
-	(void)fd_close(q->wake);
-	pthread_cond_destroy(&q->changed);
-	pthread_mutex_destroy(&q->lock);
-	free(q);
-	return error;
 }
 
 void vhostqueue_free(struct vhostqueue *q)
@@ -305,17 +251,8 @@ void vhostqueue_free(struct vhostqueue *q)
 	if (!q)
 		return;
 	vhostqueue_halt(q);
-	pthread_mutex_lock(&q->lock);
-	q->quit = true;
-	pthread_cond_broadcast(&q->changed);
-	pthread_mutex_unlock(&q->lock);
-	(void)pthread_join(q->thread, NULL);
-	fuse_thread_free(q->fuse);
-	free(q->bytes);
-	(void)fd_close(q->wake);
-	pthread_cond_destroy(&q->changed);
-	pthread_mutex_destroy(&q->lock);
-	free(q);
+	end_hands(q);
+	queue_free(q);
 }
 
 void vhostqueue_run(struct vhostqueue *q, struct vhostring *ring, int kick)
@@ -342,7 +279,7 @@ void vhostqueue_halt(struct vhostqueue *q)
 	atomic_store(&q->halt, true);
 	(void)eventfd_write(q->wake, 1);
 	pthread_mutex_lock(&q->lock);
-	while (!q->parked)
+	while (!q->parked || q->held_up)
 		pthread_cond_wait(&q->changed, &q->lock);
 	q->running = false;
 	pthread_mutex_unlock(&q->lock);

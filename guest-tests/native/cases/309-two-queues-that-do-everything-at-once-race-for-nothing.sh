@@ -9,10 +9,4 @@
 
 share_make
 native test_stress two_queues
-export TSAN_OPTIONS="suppressions=$ROOT/tests/tsan.suppressions:log_path=$TMP/tsan:exitcode=66:second_deadlock_stack=1"
-BUILD=build/tsan native test_stress two_queues
-for report in "$TMP"/tsan.*; do
-	[[ -e $report ]] || continue
-	cat "$report"
-	fail "ThreadSanitizer has found something"
-done
+native_tsan test_stress two_queues

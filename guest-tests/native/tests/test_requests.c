@@ -1,22 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * test_requests.c - FUSE over the whole back-end: lengths, INIT, sessions, and what may hold up what.
+ * test_requests.c - FUSE over the whole back-end: lengths, INIT, sessions, idleness.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/util.h"
 #include "rig.h"
-
-#define QUIET_MS 50
 
 /* --- lengths ------------------------------------------------------------------------------------------------- */
 
@@ -215,121 +211,6 @@ static void test_persist(struct rig *rig)
 	rig_stop(rig);
 }
 
-/* --- what holds up what ------------------------------------------------------------------------------------------ */
-
-static void others_go_on(struct rig *rig, unsigned queue)
-{
-	rig->f.queue = queue;
-	for (unsigned i = 0; i < 100; i++)
-		CHECK_OK(fecall_getattr(&rig->f, ROOT, NULL));
-	CHECK_OK(fecall_forget(&rig->f, 12345678, 1));
-}
-
-static void test_locks(struct rig *rig)
-{
-	struct fecall_lock first = { .owner = 1, .end = 9, .type = F_WRLCK };
-	struct fecall_lock second = { .owner = 2, .end = 9, .type = F_WRLCK };
-	uint64_t unique;
-	int slot;
-
-	rig_put(rig, "file", "content\n", 8);
-	rig_start(rig, "--posix-lock", NULL);
-	rig_connect(rig, NULL);
-	first.nodeid = second.nodeid = rig_lookup(rig, "file");
-	CHECK_OK(fecall_open(&rig->f, first.nodeid, O_RDWR, &first.fh));
-	second.fh = first.fh;
-	for (unsigned i = 0; i < 3; i++) {
-		CHECK_OK(fecall_setlk(&rig->f, &first));
-		CHECK_EQ(fecall_setlk(&rig->f, &second), -EAGAIN);
-		slot = fecall_setlkw_send(&rig->f, 1, &second, &unique);
-		CHECK(slot >= 0);
-		others_go_on(rig, 1);
-		CHECK_EQ(fefuse_receive(&rig->f, slot, QUIET_MS), -ETIMEDOUT);
-		if (i % 2 == 0) {
-			CHECK_OK(fecall_interrupt(&rig->f, unique));
-			CHECK_EQ(fefuse_receive(&rig->f, slot, FEFUSE_TIMEOUT_MS), -EINTR);
-		}
-		first.type = F_UNLCK;
-		CHECK_OK(fecall_setlk(&rig->f, &first));
-		first.type = F_WRLCK;
-		if (i % 2)
-			CHECK_OK(fefuse_receive(&rig->f, slot, FEFUSE_TIMEOUT_MS));
-		second.type = F_UNLCK;
-		CHECK_OK(fecall_setlk(&rig->f, &second));
-		second.type = F_WRLCK;
-	}
-	rig_disconnect(rig);
-	CHECK_EQ(rig_wait(rig), 0);
-}
-
-/* The share's file system stands still: whatever writes to it waits. A child thaws it, whatever happens to us. */
-static pid_t freeze(const struct rig *rig, int *fd)
-{
-	pid_t guard;
-
-	*fd = open(rig->share, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	CHECK(*fd >= 0);
-	guard = fork();
-	CHECK(guard >= 0);
-	if (guard == 0) {
-		(void)signal(SIGTERM, SIG_IGN);
-		for (unsigned i = 0; i < 200 && getppid() != 1; i++)
-			(void)poll(NULL, 0, 100);
-		(void)ioctl(*fd, FITHAW, 0);
-		_exit(0);
-	}
-	CHECK_OK(ioctl(*fd, FIFREEZE, 0));
-	return guard;
-}
-
-static void test_blocking(struct rig *rig)
-{
-	static uint8_t data[FEFUSE_IO];
-	const struct fedevice_options options = { .request_queues = 2 };
-	int slots[4];
-	uint64_t nodeid;
-	uint64_t fh;
-	pid_t guard;
-	int fd;
-
-	rig_put(rig, "file", "content\n", 8);
-	rig_start(rig, NULL, NULL);
-	rig_connect(rig, &options);
-	nodeid = rig_lookup(rig, "file");
-	CHECK_OK(fecall_open(&rig->f, nodeid, O_RDWR, &fh));
-	guard = freeze(rig, &fd);
-	for (unsigned i = 0; i < ARRAY_LEN(slots); i++) {
-		const struct fuse_write_in write = { .fh = fh, .size = sizeof(data) };
-		const struct fuse_fallocate_in allocate = { .fh = fh, .length = 4096 };
-		struct fefuse_request r = { .opcode = i % 2 ? FUSE_FALLOCATE : FUSE_WRITE,
-					    .nodeid = nodeid,
-					    .in = { { (void *)(uintptr_t)&write, sizeof(write) },
-						    { data, sizeof(data) } },
-					    .parts = 2,
-					    .room = sizeof(struct fuse_write_out) };
-
-		if (i % 2) {
-			r.in[0] = (struct iovec){ (void *)(uintptr_t)&allocate, sizeof(allocate) };
-			r.parts = 1;
-			r.room = 0;
-		}
-		slots[i] = fefuse_send(&rig->f, 1, &r);
-		CHECK(slots[i] >= 0);
-	}
-	/* On the same queue, on the other, and the high-priority one. */
-	others_go_on(rig, 1);
-	others_go_on(rig, 2);
-	for (unsigned i = 0; i < ARRAY_LEN(slots); i++)
-		CHECK_EQ(fefuse_receive(&rig->f, slots[i], 10), -ETIMEDOUT);
-	CHECK_OK(ioctl(fd, FITHAW, 0));
-	for (unsigned i = 0; i < ARRAY_LEN(slots); i++)
-		CHECK_OK(fefuse_receive(&rig->f, slots[i], FEFUSE_TIMEOUT_MS));
-	(void)kill(guard, SIGKILL);
-	(void)fd_close(fd);
-	rig_disconnect(rig);
-	CHECK_EQ(rig_wait(rig), 0);
-}
-
 /* --- idle -------------------------------------------------------------------------------------------------------- */
 
 /* CPU time of a process, in milliseconds. */
@@ -357,6 +238,13 @@ static unsigned long cpu_ms(pid_t pid)
 	return (user + kernel) * 1000UL / (unsigned long)sysconf(_SC_CLK_TCK);
 }
 
+static void look(struct rig *rig, unsigned queue)
+{
+	rig->f.queue = queue;
+	for (unsigned i = 0; i < 100; i++)
+		CHECK_OK(fecall_getattr(&rig->f, ROOT, NULL));
+}
+
 static void test_idle(struct rig *rig)
 {
 	const struct fedevice_options options = { .request_queues = 4 };
@@ -365,20 +253,19 @@ static void test_idle(struct rig *rig)
 	rig_start(rig, NULL, NULL);
 	rig_connect(rig, &options);
 	for (unsigned q = 1; q <= 4; q++)
-		others_go_on(rig, q);
+		look(rig, q);
 	before = cpu_ms(rig->inside);
 	(void)poll(NULL, 0, 1000);
 	CHECK(cpu_ms(rig->inside) - before < 50);
 	/* And it is there when something comes. */
-	others_go_on(rig, 1);
+	look(rig, 1);
 	rig_disconnect(rig);
 	CHECK_EQ(rig_wait(rig), 0);
 }
 
 static const struct rig_test tests[] = {
-	{ "lengths", test_lengths }, { "init", test_init },   { "sessions", test_sessions },
-	{ "persist", test_persist }, { "locks", test_locks }, { "blocking", test_blocking },
-	{ "idle", test_idle },
+	{ "lengths", test_lengths }, { "init", test_init }, { "sessions", test_sessions },
+	{ "persist", test_persist }, { "idle", test_idle },
 };
 
 int main(int argc, char **argv)

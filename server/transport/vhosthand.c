@@ -229,7 +229,7 @@ static int serve_ring(struct hand *h)
 			continue;
 		}
 		flush(h);
-		if (guestmem_lost(vring_memory(ring)))
+		if (vring_lost(ring))
 			return -EFAULT;
 		if (ret)
 			return ret;

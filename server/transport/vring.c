@@ -234,6 +234,11 @@ unsigned vring_in_flight(const struct vring *r)
 	return atomic_load(&r->popped) - pushed;
 }
 
+bool vring_lost(const struct vring *r)
+{
+	return guestmem_lost(r->memory) || (r->setup.inflight && inflight_lost(r->setup.inflight));
+}
+
 bool vring_same(const struct vring *r, const struct vring_setup *setup)
 {
 	const struct vring_setup *is = &r->setup;

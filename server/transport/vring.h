@@ -103,6 +103,9 @@ uint16_t vring_base(const struct vring *r);
 /* Chains that were popped and not pushed. */
 unsigned vring_in_flight(const struct vring *r);
 
+/* Has the memory, or the record of requests in flight, gone away below us? */
+bool vring_lost(const struct vring *r);
+
 /* Is `setup` where and what this ring is (but for the base)? */
 bool vring_same(const struct vring *r, const struct vring_setup *setup);
 /* The index of its used ring as the guest has it in `memory` now: 0 or -EFAULT. */

@@ -103,6 +103,22 @@ bool file_table_full(const struct file_table *table)
 	return file_table_count(table) >= table->max;
 }
 
+bool file_table_gave(struct file_table *table, uint64_t fh)
+{
+	const uint32_t index = (uint32_t)fh;
+	const uint32_t first = table->first_generation;
+	uint32_t fresh;
+	uint32_t now;
+
+	pthread_mutex_lock(&table->lock);
+	fresh = table->fresh;
+	pthread_mutex_unlock(&table->lock);
+	if (index >= fresh)
+		return false;
+	now = state_generation(atomic_load(&table->slots[index].state));
+	return (uint32_t)(fh >> 32) - first <= now - first;
+}
+
 /* A free slot; one used before is preferred, its memory is there already. */
 static uint32_t slot_take(struct file_table *table)
 {

@@ -146,6 +146,29 @@ bool fuse_message_may_be_late(const struct fuse_message *message);
 /* A new session of the guest (its kernel booted anew): open files are closed, INIT is awaited. */
 void fuse_server_reset(struct fuse_server *s);
 
+/*
+ * A session as its INIT made it: what the guest's kernel said, and what came of that. For a transport whose guest does not notice
+ * that a daemon died: the next daemon goes on by it, without an INIT.
+ */
+struct fuse_agreement {
+	uint32_t minor, max_readahead; /* the guest's */
+	uint64_t offered, agreed;      /* FUSE_* flags, both words */
+};
+
+/*
+ * Has `keep` told of each session that begins, and (NULL) of its end, in the thread that has the request in hand, never
+ * by two at once. NULL: nobody any more; who was is told nothing after this has returned.
+ */
+typedef void fuse_keep_fn(void *arg, const struct fuse_agreement *agreement);
+void fuse_server_keep(struct fuse_server *s, fuse_keep_fn *keep, void *arg);
+
+/*
+ * Goes on with a session that an earlier daemon began. The bytes may be anybody's: nothing comes of them that an INIT with the
+ * same offer would not make. -EINVAL: it would agree on something else (other options, another version; or they are made
+ * up); -EBUSY: there is a session.
+ */
+int fuse_server_resume(struct fuse_server *s, const struct fuse_agreement *agreement);
+
 /* ---- inside the layer ------------------------------------------------------------------------------ */
 
 /* The request that a thread has in hand: what libfuse does not hand on. Valid until the handler returns. */
@@ -226,5 +249,7 @@ const struct fuse_config *fuse_server_config(const struct fuse_server *s);
 uint64_t fuse_server_flags(const struct fuse_server *s); /* FUSE_* flags of INIT, both words */
 struct file_table *fuse_server_files(struct fuse_server *s);
 struct lock_table *fuse_server_locks(struct fuse_server *s);
+/* What was open before the session went on (reopen.h); NULL in one that began with us. */
+struct reopened *fuse_server_reopened(struct fuse_server *s);
 
 #endif

@@ -125,6 +125,7 @@ void init_negotiate(const struct fuse_config *config, const void *args, size_t l
 		return;
 
 	out->settled = true;
+	out->offered = offered;
 	out->minor = in.minor < FUSE_KERNEL_MINOR_VERSION ? in.minor : FUSE_KERNEL_MINOR_VERSION;
 	out->flags = flags & offered;
 	out->out.flags = (uint32_t)out->flags;
@@ -155,7 +156,7 @@ void fuse_wire_init(struct fuse_thread *t)
 			  answer.flags);
 
 	/* Before the reply: the next request may be in another thread's hands at once. */
-	server_begin(t->server, &answer);
+	server_begin(t->server, r, &answer);
 	fuse_thread_reply(t, r->in->unique, answer.error, &answer.out, sizeof(answer.out));
 }
 

@@ -19,7 +19,7 @@ struct init_answer {
 	int error;			/* 0 or negative errno: the reply's */
 	bool settled;			/* false: the kernel is to come again with major 7 */
 	struct fuse_init_out out;	/* the reply, when error is 0 */
-	uint64_t flags;			/* agreed, both words */
+	uint64_t offered, flags;	/* both words: the kernel's, and agreed */
 	uint32_t minor;			/* agreed: the smaller one */
 	char refused[INIT_REFUSAL_MAX]; /* with -EOPNOTSUPP: what the kernel does not offer */
 };

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 
+#include "fuse/reopen.h"
+
 const struct fuse_lowlevel_ops holdfast_ops = {
 	.forget = op_forget,
 	.forget_multi = op_forget_multi,
@@ -55,12 +57,22 @@ int held_get(struct fuse_thread *t, uint64_t nodeid, struct held *held)
 	return node_get(t->worker, (nodeid_t){ nodeid }, &held->node);
 }
 
+/* The open file of an fh, which may be one of an earlier daemon. */
+static int open_file_of(struct fuse_thread *t, uint64_t nodeid, uint64_t fh, enum file_kind kind,
+			struct open_file **out)
+{
+	const nodeid_t id = { nodeid };
+	int error = file_get(t->worker, fuse_server_files(t->server), fh, id, kind, out);
+	struct reopened *r = error == -EBADF ? fuse_server_reopened(t->server) : NULL;
+
+	return r ? reopen_get(t, r, fh, id, kind, out) : error;
+}
+
 int held_file(struct fuse_thread *t, uint64_t nodeid, uint64_t fh, enum file_kind kind,
 	      struct held *held)
 {
 	*held = (struct held){ .t = t };
-	return file_get(t->worker, fuse_server_files(t->server), fh, (nodeid_t){ nodeid }, kind,
-			&held->file);
+	return open_file_of(t, nodeid, fh, kind, &held->file);
 }
 
 int held_either(struct fuse_thread *t, uint64_t nodeid, const struct fuse_file_info *fi,
@@ -69,8 +81,7 @@ int held_either(struct fuse_thread *t, uint64_t nodeid, const struct fuse_file_i
 	int error = held_get(t, nodeid, held);
 
 	if (!error && fi)
-		error = file_get(t->worker, fuse_server_files(t->server), fi->fh,
-				 (nodeid_t){ nodeid }, FILE_ANY, &held->file);
+		error = open_file_of(t, nodeid, fi->fh, FILE_ANY, &held->file);
 	return error;
 }
 

@@ -63,6 +63,7 @@ int open_node(struct fuse_thread *t, struct node *node, int flags, uint64_t *fh)
 int open_flags(const struct fuse_thread *t, int guest);
 /* Enters a descriptor that was opened with `flags`; it is taken over in any case. */
 int open_enter(struct fuse_thread *t, struct node *node, int fd, int flags, uint64_t *fh);
+int open_enter_dir(struct fuse_thread *t, struct node *node, int fd, uint64_t *fh);
 
 /* ops_xattr.c: sets an attribute as SETXATTR does, through the map and the rules. */
 int xattr_store(struct fuse_thread *t, struct node *node, const char *name, const void *value,

@@ -16,6 +16,7 @@
 #include "base/util.h"
 #include "fuse/creds.h"
 #include "fuse/ops.h"
+#include "fuse/reopen.h"
 #include "fuse/reply.h"
 
 /* All else that a guest may ask for is the business of its own kernel. */
@@ -66,6 +67,12 @@ int open_enter(struct fuse_thread *t, struct node *node, int fd, int flags, uint
 {
 	return enter(t, node, (struct file_spec){ .fd = fd, .flags = flags, .kind = FILE_REGULAR },
 		     fh);
+}
+
+int open_enter_dir(struct fuse_thread *t, struct node *node, int fd, uint64_t *fh)
+{
+	return enter(t, node,
+		     (struct file_spec){ .fd = fd, .flags = O_RDONLY, .kind = FILE_DIRECTORY }, fh);
 }
 
 /* Without FUSE_HANDLE_KILLPRIV_V2 the guest's kernel sees to setuid and setgid, but for what an OPEN truncates. */
@@ -119,8 +126,7 @@ static int do_opendir(struct fuse_thread *t, uint64_t nodeid, uint64_t *fh)
 	fd = node_open(t->worker, held.node, O_RDONLY | O_DIRECTORY);
 	if (fd < 0)
 		return fd;
-	return enter(t, held.node,
-		     (struct file_spec){ .fd = fd, .flags = O_RDONLY, .kind = FILE_DIRECTORY }, fh);
+	return open_enter_dir(t, held.node, fd, fh);
 }
 
 void fuse_wire_open(struct fuse_thread *t)
@@ -146,14 +152,18 @@ void fuse_wire_open(struct fuse_thread *t)
 void fuse_wire_release(struct fuse_thread *t)
 {
 	const struct fuse_in_header *header = t->request.in;
-	const bool directory = header->opcode == FUSE_RELEASEDIR;
+	const nodeid_t nodeid = { header->nodeid };
+	const enum file_kind kind =
+		header->opcode == FUSE_RELEASEDIR ? FILE_DIRECTORY : FILE_REGULAR;
 	struct fuse_release_in in;
+	struct reopened *r;
 	int error;
 
 	memcpy(&in, t->request.args, sizeof(in));
-	error = file_release(t->worker, fuse_server_files(t->server), in.fh,
-			     (nodeid_t){ header->nodeid },
-			     directory ? FILE_DIRECTORY : FILE_REGULAR);
+	error = file_release(t->worker, fuse_server_files(t->server), in.fh, nodeid, kind);
+	r = error == -EBADF ? fuse_server_reopened(t->server) : NULL;
+	if (r)
+		error = reopen_release(t, r, in.fh, nodeid, kind);
 	if (!error)
 		locks_release(t, header->nodeid, &in);
 	(void)fuse_thread_reply(t, header->unique, error, NULL, 0);

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "fuse/files.h"
 #include "fuse/locks.h"
+#include "fuse/reopen.h"
 
 /* libfuse's own complaints, for the log instead of stderr. */
 __attribute__((format(printf, 2, 0))) static void log_from_libfuse(enum fuse_log_level level,
@@ -54,9 +55,14 @@ int fuse_server_new(struct export *x, const struct fuse_config *config, struct f
 	error = lock_table_new(config->max_locks, &s->locks);
 	if (error)
 		goto err_files;
+	error = reopened_new(&s->reopened);
+	if (error)
+		goto err_locks;
 	*out = s;
 	return 0;
 
+err_locks:
+	lock_table_free(s->locks);
 err_files:
 	file_table_free(s->files);
 err_worker:
@@ -68,12 +74,23 @@ err_free:
 	return error;
 }
 
+/* With s->lock held. */
+static void tell(struct fuse_server *s, const struct fuse_agreement *agreement)
+{
+	if (s->keep)
+		s->keep(s->keep_arg, agreement);
+}
+
 /* Closes what the guest's session had open, and forgets what it agreed on. With s->lock held. */
 static void drop_session(struct fuse_server *s, enum server_state state)
 {
+	/* First: no daemon that comes after us goes on with a session whose files are closed. */
+	tell(s, NULL);
 	atomic_store(&s->state, state);
 	atomic_store(&s->flags, 0);
 	atomic_store(&s->minor, FUSE_KERNEL_MINOR_VERSION);
+	atomic_store(&s->resumed, false);
+	reopened_clear(s->reopened);
 	worker_begin(s->worker, true);
 	lock_table_clear(s->locks);
 	file_table_clear(s->worker, s->files);
@@ -86,6 +103,7 @@ void fuse_server_free(struct fuse_server *s)
 	if (!s)
 		return;
 	drop_session(s, SERVER_ENDED);
+	reopened_free(s->reopened);
 	lock_table_free(s->locks);
 	file_table_free(s->files);
 	worker_free(s->worker);
@@ -107,8 +125,20 @@ void server_end(struct fuse_server *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
-void server_begin(struct fuse_server *s, const struct init_answer *answer)
+/* With s->lock held. */
+static void go_live(struct fuse_server *s, const struct init_answer *answer)
 {
+	atomic_store(&s->flags, answer->flags);
+	atomic_store(&s->minor, answer->minor);
+	atomic_store(&s->state, SERVER_LIVE);
+}
+
+void server_begin(struct fuse_server *s, const struct fuse_request *init,
+		  const struct init_answer *answer)
+{
+	struct fuse_agreement agreement = { .offered = answer->offered, .agreed = answer->flags };
+	struct fuse_init_in in = { 0 };
+
 	pthread_mutex_lock(&s->lock);
 	drop_session(s, SERVER_WAITING);
 	if (answer->refused[0] && !atomic_load(&s->is_refused)) {
@@ -116,11 +146,46 @@ void server_begin(struct fuse_server *s, const struct init_answer *answer)
 		atomic_store(&s->is_refused, true);
 	}
 	if (answer->settled) {
-		atomic_store(&s->flags, answer->flags);
-		atomic_store(&s->minor, answer->minor);
-		atomic_store(&s->state, SERVER_LIVE);
+		memcpy(&in, init->args, init->args_len < sizeof(in) ? init->args_len : sizeof(in));
+		agreement.minor = in.minor;
+		agreement.max_readahead = in.max_readahead;
+		tell(s, &agreement);
+		go_live(s, answer);
 	}
 	pthread_mutex_unlock(&s->lock);
+}
+
+void fuse_server_keep(struct fuse_server *s, fuse_keep_fn *keep, void *arg)
+{
+	pthread_mutex_lock(&s->lock);
+	s->keep = keep;
+	s->keep_arg = arg;
+	pthread_mutex_unlock(&s->lock);
+}
+
+int fuse_server_resume(struct fuse_server *s, const struct fuse_agreement *agreement)
+{
+	const struct fuse_init_in in = { .major = FUSE_KERNEL_VERSION,
+					 .minor = agreement->minor,
+					 .max_readahead = agreement->max_readahead,
+					 .flags = (uint32_t)agreement->offered,
+					 .flags2 = (uint32_t)(agreement->offered >> 32) };
+	struct init_answer answer;
+	int error = 0;
+
+	init_negotiate(&s->config, &in, sizeof(in), &answer);
+	if (answer.error || !answer.settled || answer.flags != agreement->agreed ||
+	    answer.offered != agreement->offered)
+		return -EINVAL;
+	pthread_mutex_lock(&s->lock);
+	if (atomic_load(&s->state) == SERVER_LIVE)
+		error = -EBUSY;
+	if (!error) {
+		atomic_store(&s->resumed, true);
+		go_live(s, &answer);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return error;
 }
 
 struct guard_terms server_terms(const struct fuse_server *s)
@@ -166,6 +231,11 @@ uint64_t fuse_server_flags(const struct fuse_server *s)
 struct file_table *fuse_server_files(struct fuse_server *s)
 {
 	return s->files;
+}
+
+struct reopened *fuse_server_reopened(struct fuse_server *s)
+{
+	return atomic_load_explicit(&s->resumed, memory_order_relaxed) ? s->reopened : NULL;
 }
 
 struct lock_table *fuse_server_locks(struct fuse_server *s)

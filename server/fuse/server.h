@@ -20,6 +20,7 @@ struct fuse_server {
 	struct fuse_config config;
 	struct file_table *files;
 	struct lock_table *locks;
+	struct reopened *reopened;
 
 	/*
 	 * Written by INIT, DESTROY and reset under `lock`; read by every request without it.
@@ -29,10 +30,13 @@ struct fuse_server {
 	_Atomic uint64_t flags;
 	_Atomic uint32_t minor;
 	_Atomic bool is_refused;
+	_Atomic bool resumed; /* another daemon has had the session before us */
 
 	_Atomic uint64_t requests, refused;
 
 	pthread_mutex_t lock;
+	fuse_keep_fn *keep; /* guarded by lock, as is its argument */
+	void *keep_arg;
 	struct worker *worker;		/* guarded by lock: gives the nodes of closed files back */
 	char refusal[INIT_REFUSAL_MAX]; /* written once, before is_refused */
 };
@@ -42,10 +46,11 @@ struct guard_terms server_terms(const struct fuse_server *s);
 bool server_live(const struct fuse_server *s);
 
 /*
- * INIT was answered thus: what was open in a session before is closed, the new one is live (or
+ * INIT is answered thus: what was open in a session before is closed, the new one is live (or
  * waits).
  */
-void server_begin(struct fuse_server *s, const struct init_answer *answer);
+void server_begin(struct fuse_server *s, const struct fuse_request *init,
+		  const struct init_answer *answer);
 /* DESTROY: what is open is closed. */
 void server_end(struct fuse_server *s);
 

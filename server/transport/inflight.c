@@ -10,13 +10,21 @@
  *
  * Each queue's part is written by whoever takes from and gives to that ring (under the ring's used
  * lock for giving), so no two threads write one entry at a time.
+ *
+ * Behind the last queue's part, where the file is so long (64 bytes):
+ *
+ *     u64 check (FNV-1a of what follows; 0: no note)   u32 version (1)   u32 length   u8 note[48]
+ *
+ * The check keeps notes apart that are not whole; it is no proof of where they are from.
  */
 #include "transport/inflight.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -41,10 +49,22 @@ struct part {
 	struct entry desc[];
 };
 
+#define NOTE_VERSION 1
+
+struct note {
+	uint64_t check;
+	uint32_t version, len;
+	uint8_t bytes[48];
+};
+static_assert(sizeof(struct note) == PART_ALIGN &&
+		      sizeof(((struct note *)0)->bytes) >= INFLIGHT_NOTE_MAX,
+	      "a note is a part");
+
 struct vring_inflight {
 	struct guestmem_mapping memory; /* first: a test looks for it there */
 	unsigned queues, queue_size;
 	size_t stride;
+	struct note *note;   /* in the memory, or NULL: no room for it */
 	uint64_t counters[]; /* by queue: of the last head taken */
 };
 
@@ -67,7 +87,7 @@ int inflight_create(unsigned queues, unsigned queue_size, int *fd, uint64_t *siz
 
 	if (!numbers_valid(queues, queue_size))
 		return -EINVAL;
-	*size = (uint64_t)queues * stride_of(queue_size);
+	*size = (uint64_t)queues * stride_of(queue_size) + sizeof(struct note);
 	made = memfd_create("holdfast-inflight", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (made < 0)
 		return errno_neg();
@@ -101,6 +121,9 @@ int inflight_map(int fd, uint64_t offset, uint64_t size, unsigned queues, unsign
 	f->queues = queues;
 	f->queue_size = queue_size;
 	f->stride = stride_of(queue_size);
+	/* A record of another back-end's has none. */
+	if (size - queues * f->stride >= sizeof(struct note))
+		f->note = (struct note *)(void *)(f->memory.at + queues * f->stride);
 	*out = f;
 	return 0;
 }
@@ -116,6 +139,46 @@ void inflight_unmap(struct vring_inflight *f)
 bool inflight_lost(const struct vring_inflight *f)
 {
 	return guestmem_mapping_lost(&f->memory);
+}
+
+/* --- the note --- */
+
+static uint64_t check_of(const struct note *note)
+{
+	const uint8_t *from = (const uint8_t *)&note->version;
+	uint64_t hash = 0xcbf29ce484222325U;
+
+	for (size_t i = 0; i < sizeof(*note) - sizeof(note->check); i++)
+		hash = (hash ^ from[i]) * 0x100000001b3U;
+	return hash ? hash : 1;
+}
+
+void inflight_note(struct vring_inflight *f, const void *bytes, size_t len)
+{
+	struct note note = { .version = NOTE_VERSION, .len = (uint32_t)len };
+
+	assert(len <= INFLIGHT_NOTE_MAX);
+	if (!f->note)
+		return;
+	__atomic_store_n(&f->note->check, 0, __ATOMIC_SEQ_CST);
+	if (!len)
+		return;
+	memcpy(note.bytes, bytes, len);
+	memcpy(&f->note->version, &note.version, sizeof(note) - sizeof(note.check));
+	__atomic_store_n(&f->note->check, check_of(&note), __ATOMIC_SEQ_CST);
+}
+
+bool inflight_noted(const struct vring_inflight *f, void *bytes, size_t len)
+{
+	struct note note;
+
+	if (!f->note)
+		return false;
+	memcpy(&note, f->note, sizeof(note));
+	if (note.check != check_of(&note) || note.version != NOTE_VERSION || note.len != len)
+		return false;
+	memcpy(bytes, note.bytes, len);
+	return true;
 }
 
 static struct part *part_of(const struct vring_inflight *f, unsigned queue)

@@ -6,6 +6,7 @@
  * stand the checks of what the numbers mean. What a front-end must not send ends its connection, with one line that says
  * what it was. Called by the connection's thread.
  */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/log.h"
 #include "base/util.h"
 #include "transport/vhostuser_private.h"
 
@@ -380,6 +382,33 @@ static int get_inflight_fd(struct vhostuser *dev, struct vhost_msg *msg)
 	return ret;
 }
 
+/* Notes the session in the record that belongs to its rings. */
+static void keep_session(void *arg, const struct fuse_agreement *agreement)
+{
+	struct vhostuser *dev = arg;
+
+	static_assert(sizeof(*agreement) <= INFLIGHT_NOTE_MAX, "it fits");
+	inflight_note(dev->inflight, agreement, agreement ? sizeof(*agreement) : 0);
+}
+
+/* The guest that comes with this record may have had its session from an earlier daemon, and knows of no other. */
+static void resume_session(struct vhostuser *dev)
+{
+	struct fuse_agreement agreement;
+	int error;
+
+	if (!inflight_noted(dev->inflight, &agreement, sizeof(agreement)))
+		return;
+	error = fuse_server_resume(dev->server, &agreement);
+	if (!error)
+		log_info("vhost-user: goes on with the session of a guest that an earlier daemon "
+			 "served");
+	else if (error == -EINVAL)
+		log_limited(LOG_LEVEL_WARN,
+			    "vhost-user: the session of a guest that an earlier daemon served "
+			    "cannot go on with these options: it must be mounted anew");
+}
+
 static int set_inflight_fd(struct vhostuser *dev, struct vhost_msg *msg)
 {
 	struct vring_inflight *inflight;
@@ -401,8 +430,11 @@ static int set_inflight_fd(struct vhostuser *dev, struct vhost_msg *msg)
 			     (unsigned long long)msg->payload.inflight.size);
 	if (ret)
 		return ret;
+	fuse_server_keep(dev->server, NULL, NULL);
 	inflight_unmap(dev->inflight);
 	dev->inflight = inflight;
+	resume_session(dev);
+	fuse_server_keep(dev->server, keep_session, dev);
 	return 0;
 }
 

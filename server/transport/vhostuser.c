@@ -135,11 +135,12 @@ static int broken(struct vhostuser *dev)
 
 		if (!error)
 			continue;
-		(void)snprintf(dev->why, sizeof(dev->why), "queue %u: %s", i,
-			       error == -EFAULT
-				       ? "guest memory has gone away (its file was "
-					 "truncated)"
-				       : "the ring holds what a driver must not put there");
+		(void)snprintf(
+			dev->why, sizeof(dev->why), "queue %u: %s", i,
+			error == -EFAULT
+				? "guest memory, or the record of requests in flight, has gone "
+				  "away (its file was truncated)"
+				: "the ring holds what a driver must not put there");
 		return -EPROTO;
 	}
 	return 0;
@@ -166,6 +167,8 @@ static void end(struct vhostuser *dev)
 	atomic_store(&dev->connected, false);
 	for (unsigned i = 0; i < VHOSTUSER_QUEUES_MAX; i++)
 		vhostline_clear(dev, i);
+	/* A guest that lives on comes back with its session, to us or to the next daemon: the note of it stays. */
+	fuse_server_keep(dev->server, NULL, NULL);
 	/* Answers what waits for locks; the rings take no answer any more. */
 	fuse_server_reset(dev->server);
 	vhostpool_free(dev->env.pool);

@@ -31,7 +31,8 @@ static unsigned recorded(const struct fedevice *dev, unsigned queue)
 		uint16_t next;
 		uint64_t counter;
 	} entry;
-	const uint64_t part = dev->inflight.inflight.size / dev->inflight.inflight.queues;
+	/* The queues' parts are alike; behind them is the daemon's note. */
+	const uint64_t part = (dev->inflight.inflight.size - 64) / dev->inflight.inflight.queues;
 	off_t at = (off_t)(dev->inflight.inflight.offset + queue * part);
 	unsigned n = 0;
 
@@ -116,6 +117,175 @@ static void test_inflight(struct rig *rig)
 	CHECK(rig->dev.inflight_fd >= 0);
 	for (unsigned round = 0; round < 12; round++)
 		inflight_round(rig, round);
+	rig_disconnect(rig);
+	CHECK_EQ(rig_wait(rig), 0);
+}
+
+/* --- a guest that does not notice --------------------------------------------------------------------------- */
+
+#define LISTED 60 /* in d; a reply holds about a third */
+
+struct open_before {
+	uint64_t file, fh, other, other_fh, dir, dir_fh, gone, gone_fh;
+	uint64_t cookie; /* where the listing goes on */
+	unsigned listed;
+};
+
+static void make_listed(const struct rig *rig)
+{
+	char path[4096];
+
+	rig_put(rig, "file", "content\n", 8);
+	rig_put(rig, "other", "another\n", 8);
+	rig_put(rig, "gone", "content\n", 8);
+	(void)snprintf(path, sizeof(path), "%s/d", rig->share);
+	CHECK_OK(mkdir(path, 0755));
+	for (unsigned i = 0; i < LISTED; i++) {
+		(void)snprintf(path, sizeof(path), "d/name%02u", i);
+		rig_put(rig, path, "x", 1);
+	}
+}
+
+/* A part of the listing, from where the last one ended. False: it was the end. */
+static bool list_on(struct rig *rig, struct open_before *o)
+{
+	uint8_t text[800];
+	int n = fecall_readdir(&rig->f, o->dir, o->dir_fh, o->cookie, text, sizeof(text));
+
+	CHECK(n >= 0);
+	for (int i = 0; i < n;) {
+		struct fuse_dirent d;
+
+		memcpy(&d, text + i, FUSE_NAME_OFFSET);
+		o->listed += memcmp(text + i + FUSE_NAME_OFFSET, "name", 4) == 0;
+		o->cookie = d.off;
+		i += (int)FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + d.namelen);
+	}
+	return n > 0;
+}
+
+/* kill -9 with lookups on their way, and the same rings, memory and fhs on the next daemon: nobody says INIT. */
+static void next_daemon_unnoticed(struct rig *rig, const char *option)
+{
+	const struct fefuse_request lookup = { .opcode = FUSE_LOOKUP,
+					       .nodeid = ROOT,
+					       .in = { { (void *)(uintptr_t) "file", 5 } },
+					       .parts = 1,
+					       .room = sizeof(struct fuse_entry_out) };
+	int slots[LOOKUPS];
+
+	for (unsigned i = 0; i < LOOKUPS; i++) {
+		slots[i] = fefuse_send(&rig->f, 1, &lookup);
+		CHECK(slots[i] >= 0);
+	}
+	rig_kill(rig);
+	rig_start(rig, option, NULL);
+	CHECK_OK(fedevice_reconnect(&rig->dev, rig->socket));
+	for (unsigned i = 0; i < LOOKUPS; i++) {
+		const int ret = fefuse_receive(&rig->f, slots[i], FEFUSE_TIMEOUT_MS);
+
+		CHECK(ret == 0 || (option && ret == -EIO));
+	}
+}
+
+static void open_all_kinds(struct rig *rig, struct open_before *o)
+{
+	o->file = rig_lookup(rig, "file");
+	o->other = rig_lookup(rig, "other");
+	o->dir = rig_lookup(rig, "d");
+	o->gone = rig_lookup(rig, "gone");
+	CHECK_OK(fecall_open(&rig->f, o->file, O_RDWR, &o->fh));
+	CHECK_OK(fecall_open(&rig->f, o->other, O_RDONLY, &o->other_fh));
+	CHECK_OK(fecall_open(&rig->f, o->gone, O_RDWR, &o->gone_fh));
+	CHECK_OK(fecall_opendir(&rig->f, o->dir, &o->dir_fh));
+	CHECK(list_on(rig, o));
+}
+
+static void use_all_kinds(struct rig *rig, struct open_before *o, char byte)
+{
+	struct fefuse *f = &rig->f;
+	char text[16] = "";
+
+	CHECK_EQ(fecall_read(f, o->dir, o->dir_fh, 0, text, 8), -EBADF);
+	CHECK_EQ(fecall_write(f, o->file, o->fh, 0, &byte, 1), 1);
+	CHECK_EQ(fecall_read(f, o->file, o->fh, 0, text, 8), 8);
+	CHECK_EQ(text[0], byte);
+	CHECK_OK(memcmp(text + 1, "ontent\n", 7));
+	CHECK_EQ(rig_get(rig, "file", text, sizeof(text)), 8);
+	CHECK_EQ(text[0], byte);
+	CHECK_OK(fecall_fsync(f, o->file, o->fh, false));
+	CHECK_EQ(fecall_read(f, o->other, o->other_fh, 0, text, 8), 8);
+	CHECK_OK(memcmp(text, "another\n", 8));
+	CHECK(list_on(rig, o));
+	/* An fh is of its file for good. */
+	CHECK_EQ(fecall_read(f, o->other, o->fh, 0, text, 8), -EBADF);
+	CHECK_EQ(fecall_read(f, o->gone, o->gone_fh, 0, text, 8), -ESTALE);
+}
+
+static void test_unnoticed(struct rig *rig)
+{
+	const struct fedevice_options options = { .request_queues = 2, .inflight = true };
+	struct open_before o = { 0 };
+	char path[4096];
+	char byte;
+	uint64_t fh;
+
+	make_listed(rig);
+	rig_start(rig, NULL, NULL);
+	rig_connect(rig, &options);
+	open_all_kinds(rig, &o);
+	(void)snprintf(path, sizeof(path), "%s/gone", rig->share);
+	CHECK_OK(unlink(path));
+	next_daemon_unnoticed(rig, NULL);
+	use_all_kinds(rig, &o, 'B');
+	next_daemon_unnoticed(rig, NULL);
+	use_all_kinds(rig, &o, 'C');
+	while (list_on(rig, &o))
+		;
+	CHECK_EQ(o.listed, LISTED);
+	CHECK_OK(fecall_release(&rig->f, o.file, o.fh));
+	CHECK_OK(fecall_release(&rig->f, o.gone, o.gone_fh));
+	CHECK_OK(fecall_releasedir(&rig->f, o.dir, o.dir_fh));
+	/* What this daemon opened is as ever. */
+	CHECK_OK(fecall_open(&rig->f, o.file, O_RDONLY, &fh));
+	CHECK_OK(fecall_release(&rig->f, o.file, fh));
+	CHECK_EQ(fecall_release(&rig->f, o.file, fh), -EBADF);
+	CHECK_EQ(fecall_read(&rig->f, o.file, fh, 0, &byte, 1), -EBADF);
+	/* A new session knows nothing of what was open before. */
+	CHECK_OK(fecall_init(&rig->f, RIG_FLAGS));
+	CHECK_EQ(fecall_read(&rig->f, o.other, o.other_fh, 0, &byte, 1), -EBADF);
+	rig_disconnect(rig);
+	CHECK_EQ(rig_wait(rig), 0);
+}
+
+/* Where the session cannot go on, it is as if it had never been. */
+static void test_noticed(struct rig *rig)
+{
+	const struct fedevice_options options = { .request_queues = 2, .inflight = true };
+
+	rig_put(rig, "file", "content\n", 8);
+	rig_start(rig, NULL, NULL);
+	rig_connect(rig, &options);
+	/* Options by which INIT would have agreed on something else. */
+	next_daemon_unnoticed(rig, "--flock");
+	CHECK_EQ(fecall_getattr(&rig->f, ROOT, NULL), -EIO);
+	CHECK_OK(fecall_init(&rig->f, RIG_FLAGS));
+	(void)rig_lookup(rig, "file");
+	next_daemon_unnoticed(rig, "--flock");
+	(void)rig_lookup(rig, "file");
+	/* It has said good-bye. */
+	CHECK_OK(fecall_destroy(&rig->f));
+	rig_kill(rig);
+	rig_start(rig, "--flock", NULL);
+	CHECK_OK(fedevice_reconnect(&rig->dev, rig->socket));
+	CHECK_EQ(fecall_getattr(&rig->f, ROOT, NULL), -EIO);
+	/* The device was reset. */
+	CHECK_OK(fecall_init(&rig->f, RIG_FLAGS));
+	CHECK_OK(frontend_tell(&rig->dev.fe, VHOST_RESET_DEVICE, NULL, 0, NULL, 0));
+	rig_kill(rig);
+	rig_start(rig, "--flock", NULL);
+	CHECK_OK(fedevice_reconnect(&rig->dev, rig->socket));
+	CHECK_EQ(fecall_getattr(&rig->f, ROOT, NULL), -EIO);
 	rig_disconnect(rig);
 	CHECK_EQ(rig_wait(rig), 0);
 }
@@ -218,6 +388,8 @@ static void test_handles(struct rig *rig)
 
 static const struct rig_test tests[] = {
 	{ "inflight", test_inflight },
+	{ "unnoticed", test_unnoticed },
+	{ "noticed", test_noticed },
 	{ "handles", test_handles },
 };
 

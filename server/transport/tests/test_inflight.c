@@ -26,6 +26,7 @@
 #define QUEUES 3
 #define SIZE 8	   /* of a queue */
 #define STRIDE 192 /* 16 + 8 * 16, rounded up to 64 */
+#define NOTE 64	   /* behind the last queue's */
 
 /* The specification's offsets. */
 #define AT_VERSION 8
@@ -102,11 +103,11 @@ static void test_a_record_has_room_for_all_and_is_sealed(void **state)
 		unsigned queues, queue_size;
 		uint64_t size;
 	} rows[] = {
-		{ 1, 1, 64 },
-		{ 1, 3, 64 },
-		{ 1, 4, 128 },
-		{ QUEUES, SIZE, (uint64_t)QUEUES * STRIDE },
-		{ 2, 32768, 2 * (32768 * 16 + 64ULL) },
+		{ 1, 1, 64 + NOTE },
+		{ 1, 3, 64 + NOTE },
+		{ 1, 4, 128 + NOTE },
+		{ QUEUES, SIZE, (uint64_t)QUEUES * STRIDE + NOTE },
+		{ 2, 32768, 2 * (32768 * 16 + 64ULL) + NOTE },
 	};
 
 	(void)state;
@@ -149,7 +150,7 @@ static void test_numbers_that_make_no_sense_are_refused(void **state)
 		assert_int_equal(inflight_map(r.fd, 0, r.size, wrong[i][0], wrong[i][1], &f),
 				 -EINVAL);
 	}
-	assert_int_equal(inflight_map(r.fd, 0, r.size - 1, QUEUES, SIZE, &f), -EINVAL);
+	assert_int_equal(inflight_map(r.fd, 0, r.size - NOTE - 1, QUEUES, SIZE, &f), -EINVAL);
 	assert_int_equal(inflight_map(r.fd, 0, r.size, QUEUES + 1, SIZE, &f), -EINVAL);
 	assert_int_equal(inflight_map(r.fd, 0, r.size, QUEUES, 2 * SIZE, &f), -EINVAL);
 	assert_int_equal(inflight_map(r.fd, 64, r.size, QUEUES, SIZE, &f), -EINVAL);
@@ -325,6 +326,41 @@ static void test_a_record_that_goes_away_is_noticed(void **state)
 	assert_true(inflight_lost(f));
 	inflight_unmap(f);
 	close(fd);
+}
+
+static void test_a_note_is_there_as_a_whole_or_not_at_all(void **state)
+{
+	struct record r;
+	char text[8] = "";
+	struct vring_inflight *f;
+
+	(void)state;
+	record_open(&r);
+	assert_false(inflight_noted(r.f, text, 4));
+	inflight_note(r.f, "note", 4);
+	assert_true(inflight_noted(r.f, text, 4));
+	record_again(&r);
+	assert_true(inflight_noted(r.f, text, 4));
+	assert_string_equal(text, "note");
+	/* Another length, and each byte of it changed. */
+	assert_false(inflight_noted(r.f, text, 5));
+	for (unsigned i = 0; i < NOTE; i++) {
+		r.at[QUEUES * STRIDE + i] ^= 1;
+		assert_false(inflight_noted(r.f, text, 4));
+		r.at[QUEUES * STRIDE + i] ^= 1;
+	}
+	assert_true(inflight_noted(r.f, text, 4));
+	/* The queues are as they were. */
+	for (unsigned i = 0; i < QUEUES * STRIDE; i++)
+		assert_int_equal(r.at[i], 0);
+	inflight_note(r.f, NULL, 0);
+	assert_false(inflight_noted(r.f, text, 4));
+	/* A record without room for one. */
+	assert_int_equal(inflight_map(r.fd, 0, r.size - 1, QUEUES, SIZE, &f), 0);
+	inflight_note(f, "note", 4);
+	assert_false(inflight_noted(f, text, 4));
+	inflight_unmap(f);
+	record_close(&r);
 }
 
 /* --- with a ring --- */
@@ -543,6 +579,7 @@ int main(void)
 		cmocka_unit_test(test_a_record_that_makes_no_sense_is_refused),
 		cmocka_unit_test(test_counters_may_say_anything),
 		cmocka_unit_test(test_a_record_that_goes_away_is_noticed),
+		cmocka_unit_test(test_a_note_is_there_as_a_whole_or_not_at_all),
 		cmocka_unit_test(test_what_was_left_is_served_first_and_then_what_follows),
 		cmocka_unit_test(test_a_head_of_the_record_is_not_taken_twice),
 		cmocka_unit_test(test_a_chain_that_is_refused_is_not_recorded),

@@ -216,7 +216,7 @@ bool cache_see(struct cache *c, nodeid_t id, const struct seen *seen, struct sig
 
 	pthread_mutex_lock(&s->lock);
 	n = shard_find(s, id);
-	if (n && n->recorded && n->persistent && !n->nameless &&
+	if (n && n->recorded == seen->mark && n->persistent && !n->nameless &&
 	    node_has_name(n, seen->parent, seen->name) && node_is_seen(n, seen)) {
 		if (seen->glance)
 			atomic_store_explicit(&n->checked, seen->stamp, memory_order_relaxed);

@@ -64,6 +64,7 @@ struct seen {
 	const char *name;
 	uint64_t stamp; /* cache_stamp() of the parent */
 	const struct looked *looked;
+	uint32_t mark; /* store_mark() after the look */
 	bool glance; /* of `looked` hostfs_glance() has filled what it fills, and the node must be unchanged */
 };
 bool cache_see(struct cache *c, nodeid_t id, const struct seen *seen, struct sighting *out);
@@ -109,14 +110,15 @@ bool cache_name(struct cache *c, struct node *n, nodeid_t *parent,
 		char name[HOLDFAST_NAME_MAX + 1]);
 /* Is this its name? */
 bool cache_has_name(struct cache *c, struct node *n, nodeid_t parent, const char *name);
-/* Is it, and does the map know it? */
-bool cache_known_as(struct cache *c, struct node *n, nodeid_t parent, const char *name);
+/* Is it, and does the map know it, as of this store_mark()? */
+bool cache_known_as(struct cache *c, struct node *n, nodeid_t parent, const char *name,
+		    uint32_t mark);
 /*
  * Seen under this name, which the map knows: all that follows from it. Nothing, if it lost the name since
- * cache_set_name(): then another worker has seen more.
+ * cache_set_name(): then another worker has seen more. `mark`: store_mark() of before it was recorded.
  */
 void cache_settle(struct cache *c, struct node *n, nodeid_t parent, const char *name,
-		  uint64_t stamp, const struct looked *looked);
+		  uint64_t stamp, const struct looked *looked, uint32_t mark);
 /* The name is not known any more (another one may be found in the map). */
 void cache_clear_name(struct cache *c, struct node *n);
 /* It has lost its last name, or never had one: pinned until FORGET. */
@@ -134,9 +136,9 @@ void cache_hold(struct cache *c, struct node *n);
 /* Does anybody but the caller hold a reference (an open file does)? */
 bool cache_in_use(struct cache *c, struct node *n);
 
-/* Does the map know this name of the node (recorded since the node came here)? */
-bool cache_recorded(struct cache *c, struct node *n);
-void cache_set_recorded(struct cache *c, struct node *n, bool recorded);
+/* Does the map know this name of the node? The store_mark() of before it was recorded, or 0: it is not known to. */
+uint32_t cache_recorded(struct cache *c, struct node *n);
+void cache_set_recorded(struct cache *c, struct node *n, uint32_t mark);
 
 /*
  * Found in its place at this time (clock_ns()), in this mount. Whoever was found under a parent is as fresh as

@@ -24,7 +24,7 @@ void node_keep_name(struct node *n, nodeid_t parent, const char *name)
 	char *far;
 
 	n->parent = parent;
-	n->recorded = false;
+	n->recorded = 0;
 	n->named = true;
 	if (room <= NODE_NAME_ROOM && !n->name_room) {
 		memcpy(n->name.own, name, room);
@@ -95,7 +95,7 @@ void cache_clear_name(struct cache *c, struct node *n)
 	pthread_mutex_lock(&s->lock);
 	n->named = false; /* its memory stays for the next */
 	n->checked = 0;
-	n->recorded = false;
+	n->recorded = 0;
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -132,26 +132,27 @@ void cache_set_nameless(struct cache *c, struct node *n, bool nameless)
 		cache_clear_name(c, n);
 }
 
-bool cache_known_as(struct cache *c, struct node *n, nodeid_t parent, const char *name)
+bool cache_known_as(struct cache *c, struct node *n, nodeid_t parent, const char *name,
+		    uint32_t mark)
 {
 	struct shard *s = shard_of(c, n->nodeid);
 	bool known;
 
 	pthread_mutex_lock(&s->lock);
-	known = n->recorded && node_has_name(n, parent, name);
+	known = n->recorded == mark && node_has_name(n, parent, name);
 	pthread_mutex_unlock(&s->lock);
 	return known;
 }
 
 void cache_settle(struct cache *c, struct node *n, nodeid_t parent, const char *name,
-		  uint64_t stamp, const struct looked *looked)
+		  uint64_t stamp, const struct looked *looked, uint32_t mark)
 {
 	struct shard *s = shard_of(c, n->nodeid);
 
 	pthread_mutex_lock(&s->lock);
 	if (node_has_name(n, parent, name)) {
 		node_set_nameless(c, n, false);
-		n->recorded = true;
+		n->recorded = mark & ((1U << 30) - 1);
 		node_found(n, stamp, looked);
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -173,10 +174,10 @@ bool cache_in_use(struct cache *c, struct node *n)
 	return in_use;
 }
 
-bool cache_recorded(struct cache *c, struct node *n)
+uint32_t cache_recorded(struct cache *c, struct node *n)
 {
 	struct shard *s = shard_of(c, n->nodeid);
-	bool recorded;
+	uint32_t recorded;
 
 	pthread_mutex_lock(&s->lock);
 	recorded = n->recorded;
@@ -184,12 +185,12 @@ bool cache_recorded(struct cache *c, struct node *n)
 	return recorded;
 }
 
-void cache_set_recorded(struct cache *c, struct node *n, bool recorded)
+void cache_set_recorded(struct cache *c, struct node *n, uint32_t mark)
 {
 	struct shard *s = shard_of(c, n->nodeid);
 
 	pthread_mutex_lock(&s->lock);
-	n->recorded = recorded;
+	n->recorded = mark & ((1U << 30) - 1);
 	pthread_mutex_unlock(&s->lock);
 }
 

@@ -44,7 +44,8 @@ struct node {
 	uint8_t kind; /* enum hostfs_kind */
 	bool persistent : 1, anonymous : 1, wildcard : 1, submount : 1;
 	/* guarded by the shard's lock */
-	bool recorded, touched, dead;
+	uint32_t recorded : 30; /* store_mark() of when; 0: the map is not known to have it */
+	uint32_t touched : 1, dead : 1;
 	unsigned refs;
 	uint32_t slot;	  /* in the shard's clock */
 	uint64_t lookups; /* replies that named it, less FORGETs */

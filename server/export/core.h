@@ -192,11 +192,18 @@ int store_record(struct record *rec, enum record_kind kind, const struct minted 
 		 const struct looked *looked, rowid_t parent, const char *name);
 
 /*
- * Is a row that was found sure to stay? Not once the share was scanned: a scan drops rows of what it finds nowhere, while a
- * snapshot shows them for a moment more, and while the host may move the object back in. What is seen then is recorded
- * again, as if there were no row.
+ * Scans drop rows of what they find nowhere, while a snapshot shows them for a moment more, while caches (those of other daemons
+ * too) believe that there is a row, and while the host may move the object back in. A scan takes `since`, raises RING_DROPS, searches for the
+ * objects, and drops rows that were not recorded since `since`. So:
+ *
+ * A node keeps the mark that was read before its record was appended. If the mark is another one when the object was looked at, it is
+ * recorded again. If it is the same, the object was there before the scan searched, or its record came after `since`.
  */
-bool store_rows_stay(struct worker *w);
+uint32_t store_mark(struct worker *w);
+
+/* The mark while no row was ever dropped: that of a row that was found, of which nobody can say since when it is there. */
+#define STORE_MARK_FIRST 1
+
 uint64_t store_since(struct worker *w);
 
 /* --- export_key.c ---------------------------------------------------------------------------------------------- */

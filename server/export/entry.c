@@ -283,14 +283,14 @@ static int persistent_node(struct worker *w, const struct looked *looked, const 
 	}
 	if (ret)
 		return ret;
-	if (known && name && store_rows_stay(w)) {
+	if (known && name) {
 		bool multi = looked->stx.stx_nlink > 1 && !S_ISDIR(looked->stx.stx_mode);
 
 		for (unsigned i = 0; i < found.count; i++)
 			if (name_equal(&found.names[i], name) && (found.row.multi || !multi)) {
 				cache_set_name(x->cache, n, mint_nodeid(w->mint, name->parent),
 					       name->text);
-				cache_set_recorded(x->cache, n, true);
+				cache_set_recorded(x->cache, n, STORE_MARK_FIRST);
 			}
 	}
 	*out = n;
@@ -324,12 +324,13 @@ static int entry_record(struct worker *w, struct node *n, struct node *parent, c
 	struct cache *c = w->x->cache;
 	struct minted minted;
 	struct record rec;
+	const uint32_t mark = store_mark(w);
 	bool recorded = false;
 	int ret = 0;
 
 	if (nodeid_is_root(cache_nodeid(n)))
 		return 0;
-	if (!cache_known_as(c, n, cache_nodeid(parent), name))
+	if (!cache_known_as(c, n, cache_nodeid(parent), name, mark))
 		cache_set_name(c, n, cache_nodeid(parent),
 			       name); /* first: who takes it away meanwhile wins */
 	else
@@ -342,7 +343,7 @@ static int entry_record(struct worker *w, struct node *n, struct node *parent, c
 		if (ret)
 			return ret;
 	}
-	cache_settle(c, n, cache_nodeid(parent), name, cache_stamp(parent), looked);
+	cache_settle(c, n, cache_nodeid(parent), name, cache_stamp(parent), looked, mark);
 	return 0;
 }
 
@@ -357,6 +358,7 @@ static bool entry_again(struct worker *w, struct node *parent, const char *name,
 				   .name = name,
 				   .stamp = cache_stamp(parent),
 				   .looked = looked,
+				   .mark = store_mark(w),
 				   .glance = glance };
 	struct sighting s;
 	nodeid_t nodeid;

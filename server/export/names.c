@@ -117,13 +117,15 @@ static void held_take_name(struct worker *w, struct held *h, struct node *parent
 }
 
 /* The map knows the name that it took. */
-static void held_has_name(struct worker *w, struct held *h, struct node *parent, const char *name)
+static void held_has_name(struct worker *w, struct held *h, struct node *parent, const char *name,
+			  uint32_t mark)
 {
 	struct node *n = held_node(w, h);
 
 	if (!n)
 		return;
-	cache_settle(w->x->cache, n, cache_nodeid(parent), name, cache_stamp(parent), &h->looked);
+	cache_settle(w->x->cache, n, cache_nodeid(parent), name, cache_stamp(parent), &h->looked,
+		     mark);
 	cache_put(w->x->cache, n);
 }
 
@@ -200,6 +202,7 @@ static void renamed(struct worker *w, struct node *from, const char *name, struc
 		    uint64_t since)
 {
 	struct record recs[4];
+	const uint32_t mark = store_mark(w);
 	unsigned n = 0, lost;
 	bool gone = false, raced;
 
@@ -234,8 +237,8 @@ static void renamed(struct worker *w, struct node *from, const char *name, struc
 		return;
 	}
 	if (exchange && b->fd >= 0)
-		held_has_name(w, b, from, name);
-	held_has_name(w, a, to, newname);
+		held_has_name(w, b, from, name, mark);
+	held_has_name(w, a, to, newname, mark);
 }
 
 int export_rename(struct worker *w, struct node *from, const char *name, struct node *to,

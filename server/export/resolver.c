@@ -174,7 +174,10 @@ int step_settle(struct worker *w, const struct step *s, const struct looked *loo
 	}
 	if (parent && name) {
 		bool same = cache_has_name(c, n, cache_nodeid(parent), name);
-		bool recorded = (s->row && store_rows_stay(w)) || (same && cache_recorded(c, n));
+		uint32_t recorded = same ? cache_recorded(c, n) : 0;
+
+		if (s->row && !recorded)
+			recorded = STORE_MARK_FIRST;
 
 		cache_set_name(c, n, cache_nodeid(parent), name);
 		cache_set_recorded(c, n, recorded);

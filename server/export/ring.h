@@ -88,6 +88,8 @@ void ring_wake(struct ring *r);
  * SCANS: completed scans of the share. ADOPTED: bumped when the root was adopted anew.
  * ACTIVE_KEY: id of the key that seals; a daemon that sees another than its own reads the key file.
  * RESEALED: rows sealed anew since the last rotation, for who watches.
+ * DROPS: raised whenever a scan is about to look whether objects are nowhere, and to drop their rows: who recorded one before
+ * records it again before it is named again.
  */
 enum ring_shared {
 	RING_ROOT_GENERATION,
@@ -98,7 +100,8 @@ enum ring_shared {
 	RING_ADOPTED,
 	RING_ACTIVE_KEY,
 	RING_RESEALED,
-	RING_SHARED_COUNT = 8
+	RING_DROPS,
+	RING_SHARED_COUNT
 };
 uint64_t ring_shared_get(const struct ring *r, enum ring_shared which);
 void ring_shared_set(struct ring *r, enum ring_shared which, uint64_t value);

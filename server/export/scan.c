@@ -288,7 +288,13 @@ static bool is_missed(const struct missed *m, rowid_t rowid)
 static int64_t sweep_delete(struct worker *w, struct map_writer *writer, struct sweep *s)
 {
 	size_t dead = 0;
+	bool drops = false;
 
+	for (size_t i = 0; i < s->count && !drops; i++)
+		drops = is_missed(&w->x->scan.missed, s->rowids[i]);
+	/* Behind `since`, and before the look (store_mark()): whatever was recorded until now is recorded again. */
+	if (drops)
+		(void)ring_shared_add(w->x->ring, RING_DROPS, 1);
 	for (size_t i = 0; i < s->count; i++) {
 		struct node *n;
 		int ret = resolve(w, mint_nodeid(w->mint, s->rowids[i]), &n, NULL, NULL);

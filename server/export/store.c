@@ -16,19 +16,20 @@
 #include "export/core.h"
 
 #define SNAPSHOT_MS 100
-#define FULL_WAIT_MS 100 /* a full ring: wait this long, */
-#define FULL_WAITS 20	 /* so many times, then go on without */
+#define MARK_MASK 0x1fffffffU /* what a node has room for; so many drops take years */
+#define FULL_WAIT_MS 100      /* a full ring: wait this long, */
+#define FULL_WAITS 20	      /* so many times, then go on without */
 
 uint64_t store_since(struct worker *w)
 {
 	return w->x->ring ? ring_tail(w->x->ring) : 0;
 }
 
-bool store_rows_stay(struct worker *w)
+uint32_t store_mark(struct worker *w)
 {
 	const struct ring *r = w->x->ring;
 
-	return r && !ring_shared_get(r, RING_SCANS) && !ring_shared_get(r, RING_SCANNING);
+	return STORE_MARK_FIRST + (r ? ring_shared_get(r, RING_DROPS) & MARK_MASK : 0);
 }
 
 /* --- finding ------------------------------------------------------------------------------------------------ */

@@ -563,6 +563,85 @@ static void test_a_scan_that_misses_a_file_does_not_forget_it(void **state)
 	opens(f, e, host_ino(f, "b"));
 }
 
+/* The host has it elsewhere while two walks of `scanner` miss it and drop its row; `before` is called between the two. */
+static void drop_row(struct fixture *f, struct worker *scanner, const char *name,
+		     void (*before)(struct fixture *f))
+{
+	const struct entry e = look_up_path(f, name);
+	struct export_inspection seen;
+	char away[128];
+
+	snprintf(away, sizeof(away), "%s/away", f->outside);
+	assert_int_equal(rename(path_in(f, name), away), 0);
+	usleep(1100000); /* the cache believes what it knows for a second */
+	for (int i = 0; i < 2; i++) {
+		if (i && before)
+			before(f);
+		while (scan_run(scanner, NULL, NULL) == -EBUSY)
+			usleep(10000);
+	}
+	assert_int_equal(export_inspect_nodeid(scanner, e.nodeid, &seen), 0);
+	assert_false(seen.known);
+	assert_int_equal(rename(away, path_in(f, name)), 0);
+}
+
+/* Has our worker ask the map for something: its snapshot is kept for a tenth of a second, which the second walk takes no more of. */
+static void take_snapshot(struct fixture *f)
+{
+	struct export_inspection seen;
+
+	assert_int_equal(export_inspect_nodeid(f->w, look_up_path(f, "stays").nodeid, &seen), 0);
+}
+
+static void test_what_comes_back_is_recorded_again_though_a_snapshot_shows_its_row(void **state)
+{
+	struct fixture *f = *state;
+	struct worker *scanner;
+	struct entry e, again;
+	struct node *n;
+
+	make_file(f, "a");
+	make_file(f, "stays");
+	(void)look_up_path(f, "stays");
+	e = look_up_path(f, "a");
+	assert_int_equal(worker_new(f->x, &scanner), 0);
+	drop_row(f, scanner, "a", take_snapshot);
+	/* The cache takes away what it likes. */
+	n = cache_find(f->x->cache, e.nodeid);
+	if (n)
+		cache_drop(f->x->cache, n);
+	cache_put(f->x->cache, n);
+	again = look_up_path(f, "a");
+	assert_true(nodeid_equal(again.nodeid, e.nodeid));
+	worker_free(scanner);
+	restart(f);
+	opens(f, e, host_ino(f, "a"));
+}
+
+static void test_what_comes_back_is_recorded_again_though_another_daemon_dropped_its_row(
+	void **state)
+{
+	struct fixture *f = *state;
+	struct worker *scanner;
+	struct export *other;
+	struct entry e, again;
+	int code;
+
+	make_file(f, "a");
+	make_file(f, "stays");
+	e = look_up_path(f, "a");
+	assert_int_equal(export_open(&f->config, &other, &code), 0);
+	assert_int_equal(worker_new(other, &scanner), 0);
+	/* Here nobody looks for it meanwhile: the node in our cache is as it was. */
+	drop_row(f, scanner, "a", NULL);
+	again = look_up_path(f, "a");
+	assert_true(nodeid_equal(again.nodeid, e.nodeid));
+	worker_free(scanner);
+	export_close(other);
+	restart(f);
+	opens(f, e, host_ino(f, "a"));
+}
+
 static void test_a_rebuild_forgets_what_is_gone(void **state)
 {
 	struct fixture *f = *state;
@@ -1243,6 +1322,8 @@ int main(void)
 		T(test_a_storm_of_moved_directories_is_told_to_try_again),
 		T(test_a_file_renamed_by_the_host_is_found_by_a_scan),
 		T(test_a_scan_that_misses_a_file_does_not_forget_it),
+		T(test_what_comes_back_is_recorded_again_though_a_snapshot_shows_its_row),
+		T(test_what_comes_back_is_recorded_again_though_another_daemon_dropped_its_row),
 		T(test_a_rebuild_forgets_what_is_gone),
 		T(test_what_is_moved_out_goes_stale),
 		T(test_a_hard_link_outlives_its_first_name),

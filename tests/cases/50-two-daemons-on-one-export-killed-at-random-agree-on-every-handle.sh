@@ -21,6 +21,8 @@ touch "$TMP/hammer-a" "$TMP/hammer-b"
 for ((i = 1; i <= times; i++)); do
 	"$TOOLS/hammer" "${MOUNT[a]}" "$TMP/hammer-a" "1$i" 2>>"$TMP/hammer.err" & ha=$!
 	"$TOOLS/hammer" "${MOUNT[b]}" "$TMP/hammer-b" "2$i" 2>>"$TMP/hammer.err" & hb=$!
+	# A loaded machine may take longer than that to begin.
+	within 20 test -s "$TMP/hammer-a" -a -s "$TMP/hammer-b" || fail "nothing was written"
 	sleep "0.1$((RANDOM % 10))"
 	if ((RANDOM % 2)); then victim=a other=b; else victim=b other=a; fi
 	daemon_kill9 $victim

@@ -158,6 +158,54 @@ static void test_order_is_kept_for_each_object(void **state)
 		assert_named(k, rowid, "last");
 }
 
+static void assert_unknown(const struct kit *k, uint64_t rowid)
+{
+	struct row row;
+
+	assert_int_equal(map_get(k->r, (rowid_t){ rowid }, &row), -ENOENT);
+}
+
+static void test_what_is_gone_at_once_is_not_told_to_the_map(void **state)
+{
+	struct kit *k = *state;
+	struct drain_stats stats;
+	struct drain *d;
+	uint64_t end;
+
+	(void)append(k->ring, RECORD_SEEN, 5, 12, "of before");
+	assert_int_equal(drain_once(k->m, k->ring, k->f->dirfd), 0);
+	/* All in one batch. It lived shortly; */
+	(void)append(k->ring, RECORD_SEEN, 2, 0, "short");
+	(void)append(k->ring, RECORD_GONE, 2, 0, "short");
+	/* it was another object that went; */
+	(void)append(k->ring, RECORD_SEEN, 3, 3, "stays");
+	(void)append(k->ring, RECORD_GONE, 3, 4, "stays");
+	/* it went, and its number is used again, by itself; */
+	(void)append(k->ring, RECORD_SEEN, 4, 6, "first");
+	(void)append(k->ring, RECORD_GONE, 4, 6, "first");
+	(void)append(k->ring, RECORD_SEEN, 4, 6, "again");
+	/* it has a row from before, and that goes; */
+	(void)append(k->ring, RECORD_SEEN, 5, 12, "renamed");
+	(void)append(k->ring, RECORD_GONE, 5, 12, "renamed");
+	/* it lost one of two names. */
+	(void)append(k->ring, RECORD_SEEN, 6, 15, "one");
+	(void)append(k->ring, RECORD_SEEN, 6, 15, "two");
+	end = append(k->ring, RECORD_UNNAMED, 6, 15, "one");
+	assert_int_equal(drain_start(k->m, k->ring, k->f->dirfd, &d), 0);
+	assert_int_equal(ring_wait_drained(k->ring, end, 10 * SECOND), 0);
+	assert_unknown(k, 2);
+	assert_named(k, 3, "stays");
+	assert_named(k, 4, "again");
+	assert_unknown(k, 5);
+	assert_named(k, 6, "two");
+	assert_int_equal(map_count(k->r), 3);
+	drain_stats(d, &stats);
+	assert_int_equal(stats.drained, 12);
+	/* Three that were seen and went, of which two then had no row to go; another's; a name that was not its name any more. */
+	assert_int_equal(stats.dropped, 7);
+	assert_int_equal(drain_stop(d, SECOND), 0);
+}
+
 static void test_stopping_drains_what_is_there(void **state)
 {
 	struct kit *k = *state;
@@ -520,6 +568,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_what_is_appended_comes_into_the_map),
 		T(test_order_is_kept_for_each_object),
+		T(test_what_is_gone_at_once_is_not_told_to_the_map),
 		T(test_stopping_drains_what_is_there),
 		T(test_a_record_of_another_object_and_damage_do_not_stop_the_rest),
 		T(test_records_drained_twice_change_nothing),

@@ -3,6 +3,7 @@
  * core.c - what the core costs beside the bare primitives it is made of, in one run.
  *
  *   core decode DIR FILES   cold decodes of FILES files in DIR/share, state in DIR/state
+ *   core first DIR FILES    first lookups of FILES files there, which no map knows, and once more with their rows in the map
  *   core rows DIR ROWS      a map of ROWS rows: bytes a row, time to the first answer, resident memory
  */
 #include <errno.h>
@@ -54,6 +55,20 @@ static int open_export(const char *dir, struct export **x, struct worker **w)
 	if (!ret && (!*x || !*w))
 		ret = -ENOMEM;
 	return ret;
+}
+
+static uint64_t cpu_ns(clockid_t clock)
+{
+	struct timespec t = { 0 };
+
+	(void)clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000U + (uint64_t)t.tv_nsec;
+}
+
+/* Of this thread: what others do on the machine is no matter. */
+static uint64_t thread_ns(void)
+{
+	return cpu_ns(CLOCK_THREAD_CPUTIME_ID);
 }
 
 /* --- cold decodes ---------------------------------------------------------------------------------------------- */
@@ -114,7 +129,7 @@ static int take_targets(struct export *x, struct worker *w, struct target *t, lo
 
 static double time_decodes(struct worker *w, const struct target *t, long n)
 {
-	uint64_t begun = clock_ns();
+	uint64_t begun = thread_ns();
 
 	for (long i = 0; i < n; i++) {
 		struct node *node;
@@ -123,7 +138,7 @@ static double time_decodes(struct worker *w, const struct target *t, long n)
 			return -1;
 		node_put(w, node);
 	}
-	return (double)(clock_ns() - begun) / (double)n;
+	return (double)(thread_ns() - begun) / (double)n;
 }
 
 /* openat, name_to_handle_at, statx, close */
@@ -133,7 +148,7 @@ static double time_calls(struct export *x, const struct target *t, long n)
 		struct file_handle head;
 		char bytes[128];
 	} h;
-	uint64_t begun = clock_ns();
+	uint64_t begun = thread_ns();
 
 	for (long i = 0; i < n; i++) {
 		int fd = openat(x->root, t[i].name, O_PATH | O_NOFOLLOW | O_CLOEXEC), mount;
@@ -146,13 +161,13 @@ static double time_calls(struct export *x, const struct target *t, long n)
 			return -1;
 		fd_close(fd);
 	}
-	return (double)(clock_ns() - begun) / (double)n;
+	return (double)(thread_ns() - begun) / (double)n;
 }
 
 /* One SELECT and one envelope, in a snapshot that is there. */
 static double time_rows(struct export *x, struct worker *w, const struct target *t, long n)
 {
-	uint64_t begun = clock_ns(), position;
+	uint64_t begun = thread_ns(), position;
 	struct row row;
 
 	if (map_reader_snapshot(w->reader, x->ring, 0, true, &position) < 0)
@@ -160,7 +175,7 @@ static double time_rows(struct export *x, struct worker *w, const struct target 
 	for (long i = 0; i < n; i++)
 		if (map_get(w->reader, t[i].rowid, &row) < 0)
 			return -1;
-	return (double)(clock_ns() - begun) / (double)n;
+	return (double)(thread_ns() - begun) / (double)n;
 }
 
 static int bench_decode(const char *dir, long n)
@@ -178,7 +193,7 @@ static int bench_decode(const char *dir, long n)
 		return fail("decode", ret);
 	}
 	shuffle(t, n);
-	printf("cold decode of %ld nodeids to O_PATH descriptors, ns each\n", n);
+	printf("cold decode of %ld nodeids to O_PATH descriptors, CPU time, ns each\n", n);
 	printf("%10s %10s %10s %8s\n", "decode", "calls", "row", "ratio");
 	for (int i = 0; i < ROUNDS; i++) {
 		double calls = time_calls(x, t, n), row = time_rows(x, w, t, n);
@@ -194,6 +209,113 @@ static int bench_decode(const char *dir, long n)
 	helper_free(helper);
 	free(t);
 	return ret;
+}
+
+/* --- first lookups ------------------------------------------------------------------------------------------------- */
+
+static int make_files(const char *dir, long n)
+{
+	char path[4096];
+
+	for (long i = 0; i < n; i++) {
+		int fd;
+
+		snprintf(path, sizeof(path), "%s/share/file-%ld", dir, i);
+		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+		if (fd < 0)
+			return -errno;
+		fd_close(fd);
+	}
+	return 0;
+}
+
+/* statx and name_to_handle_at by name: what a look costs at least. CPU time, ns. */
+static int time_looks(struct export *x, long n, double *out)
+{
+	struct {
+		struct file_handle head;
+		char bytes[128];
+	} h;
+	uint64_t begun = thread_ns();
+	char name[32];
+
+	for (long i = 0; i < n; i++) {
+		struct statx stx;
+		int mount;
+
+		snprintf(name, sizeof(name), "file-%ld", i);
+		h.head.handle_bytes = 128;
+		if (name_to_handle_at(x->root, name, &h.head, &mount, 0) < 0 ||
+		    statx(x->root, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+			  STATX_BASIC_STATS | STATX_BTIME, &stx) < 0)
+			return -errno;
+	}
+	*out = (double)(thread_ns() - begun) / (double)n;
+	return 0;
+}
+
+/* Looks all files up, drains, and says what it cost beside what the looks alone do. */
+static int time_first(const char *dir, const char *what, long n)
+{
+	struct export *x = NULL;
+	struct worker *w = NULL;
+	struct node *root = NULL;
+	uint64_t thread, process;
+	double looks = 0;
+	int ret = open_export(dir, &x, &w);
+
+	if (!ret)
+		ret = time_looks(x, n, &looks);
+	if (!ret)
+		ret = node_get(w, NODEID_ROOT, &root);
+	if (ret)
+		return ret;
+	thread = thread_ns();
+	process = cpu_ns(CLOCK_PROCESS_CPUTIME_ID);
+	for (long i = 0; !ret && i < n; i++) {
+		struct entry e;
+		char name[32];
+
+		snprintf(name, sizeof(name), "file-%ld", i);
+		worker_begin(w, false);
+		ret = export_lookup(w, root, name, &e);
+		export_forget(w, e.nodeid, 1);
+	}
+	thread = thread_ns() - thread;
+	if (!ret)
+		ret = ring_wait_drained(x->ring, ring_tail(x->ring), 20000);
+	process = cpu_ns(CLOCK_PROCESS_CPUTIME_ID) - process;
+	node_put(w, root);
+	worker_free(w);
+	export_close(x);
+	if (!ret)
+		printf("%12s %10.0f %10.0f %10.0f %10.0f\n", what, looks,
+		       (double)thread / (double)n, (double)(process - thread) / (double)n,
+		       (double)process / (double)n);
+	return ret;
+}
+
+static int bench_first(const char *dir, long n)
+{
+	char path[4096];
+	int ret = make_files(dir, n);
+
+	printf("first lookups of %ld files, CPU time, ns each\n", n);
+	printf("%12s %10s %10s %10s %10s\n", "", "looks", "worker", "drainer", "both");
+	for (int i = 0; !ret && i < ROUNDS; i++) {
+		/* With the key, or the loss of the map would be mended by a scan. */
+		const char *const files[] = { KEY_FILE, MAP_FILE, MAP_FILE "-wal", MAP_FILE "-shm",
+					      RING_FILE };
+
+		for (size_t k = 0; k < ARRAY_LEN(files); k++) {
+			snprintf(path, sizeof(path), "%s/state/%s", dir, files[k]);
+			(void)unlink(path);
+		}
+		ret = time_first(dir, "new", n);
+		if (!ret)
+			ret = time_first(dir, "row in map", n);
+	}
+	return ret ? fail("first", ret) : 0;
 }
 
 /* --- a map of many rows ------------------------------------------------------------------------------------------- */
@@ -339,6 +461,9 @@ int main(int argc, char **argv)
 		return bench_decode(argv[2], atol(argv[3]));
 	if (argc == 4 && strcmp(argv[1], "rows") == 0)
 		return bench_rows(argv[2], atol(argv[3]));
-	fprintf(stderr, "core: usage: core decode DIR FILES | core rows DIR ROWS\n");
+	if (argc == 4 && strcmp(argv[1], "first") == 0)
+		return bench_first(argv[2], atol(argv[3]));
+	fprintf(stderr,
+		"core: usage: core decode DIR FILES | core first DIR FILES | core rows DIR ROWS\n");
 	return 2;
 }

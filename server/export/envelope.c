@@ -33,7 +33,6 @@
 #include "export/siv.h"
 #include "holdfast/handle.h"
 
-#define CIPHER "AES-256-SIV"
 #define VERSION HOLDFAST_SEALED_VERSION
 
 #define OFFSET_KEY_ID 1
@@ -79,7 +78,7 @@ static int take_key(void *arg, uint8_t id, const uint8_t *key)
 {
 	struct envelope *e = arg;
 
-	return siv_new(CIPHER, key, KEYRING_SEALING_LEN, &e->keys[id]);
+	return siv_new(key, KEYRING_SEALING_LEN, &e->keys[id]);
 }
 
 /* What the keyring has now; on failure there are no keys, and it is tried again. 0, -ENOMEM, -EIO. */

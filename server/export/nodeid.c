@@ -26,20 +26,18 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <openssl/core_names.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/util.h"
+#include "export/cmac.h"
 
 #define BOUND_LABEL "holdfast nodeid prf v1"
 #define UNBOUND_LABEL "holdfast place prf v1"
 #define PERMUTATION_LABEL "holdfast nodeid permutation v1"
 
-#define BLOCK_LEN 16
 #define ROUNDS 6
 
 #define PRF_HEAD 2
@@ -60,48 +58,33 @@
 enum prf_domain { PRF_NODE = 1, PRF_ATTACHMENT = 2, PRF_INODE = 3 };
 
 struct mint {
-	EVP_MAC_CTX *bound;   /* PRF of nodes */
-	EVP_MAC_CTX *unbound; /* PRF of what outlives a revoke */
+	struct cmac *bound;   /* PRF of nodes */
+	struct cmac *unbound; /* PRF of what outlives a revoke */
 	EVP_CIPHER_CTX *aes;  /* round function */
 	uint64_t test_mask;   /* all ones: no test */
 };
 
 /* --- construction --------------------------------------------------------------------------- */
 
-static EVP_MAC_CTX *cmac_new(const struct keyring *k, const char *label, bool bound)
+static struct cmac *prf_new(const struct keyring *k, const char *label, bool bound)
 {
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_CIPHER, (char *)"AES-256-CBC", 0),
-		OSSL_PARAM_construct_end(),
-	};
 	uint8_t key[KEYRING_DERIVED_LEN];
-	EVP_MAC *mac = EVP_MAC_fetch(NULL, "CMAC", NULL);
-	EVP_MAC_CTX *ctx = mac ? EVP_MAC_CTX_new(mac) : NULL;
+	struct cmac *c = NULL;
 
-	if (ctx && (keyring_derive(k, label, bound, key) ||
-		    EVP_MAC_init(ctx, key, sizeof(key), params) != 1)) {
-		EVP_MAC_CTX_free(ctx);
-		ctx = NULL;
-	}
+	if (!keyring_derive(k, label, bound, key) && cmac_new(key, sizeof(key), &c))
+		c = NULL;
 	secret_wipe(key, sizeof(key));
-	EVP_MAC_free(mac);
-	return ctx;
+	return c;
 }
 
-static EVP_CIPHER_CTX *aes_new(const struct keyring *k)
+static EVP_CIPHER_CTX *rounds_new(const struct keyring *k)
 {
 	uint8_t key[KEYRING_DERIVED_LEN];
-	EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, "AES-256-ECB", NULL);
-	EVP_CIPHER_CTX *ctx = cipher ? EVP_CIPHER_CTX_new() : NULL;
+	EVP_CIPHER_CTX *ctx = NULL;
 
-	if (ctx && (keyring_derive(k, PERMUTATION_LABEL, true, key) ||
-		    EVP_EncryptInit_ex2(ctx, cipher, key, NULL, NULL) != 1 ||
-		    EVP_CIPHER_CTX_set_padding(ctx, 0) != 1)) {
-		EVP_CIPHER_CTX_free(ctx);
-		ctx = NULL;
-	}
+	if (!keyring_derive(k, PERMUTATION_LABEL, true, key))
+		ctx = aes_new(key, sizeof(key));
 	secret_wipe(key, sizeof(key));
-	EVP_CIPHER_free(cipher);
 	return ctx;
 }
 
@@ -131,9 +114,9 @@ int mint_new(const struct keyring *k, struct mint **out)
 	if (!m)
 		return -ENOMEM;
 
-	m->bound = cmac_new(k, BOUND_LABEL, true);
-	m->unbound = cmac_new(k, UNBOUND_LABEL, false);
-	m->aes = aes_new(k);
+	m->bound = prf_new(k, BOUND_LABEL, true);
+	m->unbound = prf_new(k, UNBOUND_LABEL, false);
+	m->aes = rounds_new(k);
 	if (!m->bound || !m->unbound || !m->aes) {
 		mint_free(m);
 		return -EIO;
@@ -148,23 +131,12 @@ void mint_free(struct mint *m)
 	if (!m)
 		return;
 	EVP_CIPHER_CTX_free(m->aes);
-	EVP_MAC_CTX_free(m->unbound);
-	EVP_MAC_CTX_free(m->bound);
+	cmac_free(m->unbound);
+	cmac_free(m->bound);
 	free(m);
 }
 
 /* --- the PRF -------------------------------------------------------------------------------- */
-
-static int prf(EVP_MAC_CTX *ctx, const uint8_t *in, size_t len, uint8_t out[BLOCK_LEN])
-{
-	size_t n = 0;
-
-	/* Without a key: the same one, from the start. */
-	if (EVP_MAC_init(ctx, NULL, 0, NULL) != 1 || EVP_MAC_update(ctx, in, len) != 1 ||
-	    EVP_MAC_final(ctx, out, &n, BLOCK_LEN) != 1 || n != BLOCK_LEN)
-		return -EIO;
-	return 0;
-}
 
 /* Domain, tweak and identity; length. */
 static size_t prf_input(enum prf_domain domain, unsigned tweak, const struct identity *id,
@@ -176,7 +148,7 @@ static size_t prf_input(enum prf_domain domain, unsigned tweak, const struct ide
 }
 
 /* The rowid's 40 bits for a tweak, from the PRF's block. */
-static uint64_t rowid_bits(const struct mint *m, const uint8_t block[BLOCK_LEN], unsigned tweak)
+static uint64_t rowid_bits(const struct mint *m, const uint8_t block[AES_BLOCK_LEN], unsigned tweak)
 {
 	uint64_t bits = get_le64(block) & ROWID_PRF_MASK;
 
@@ -187,7 +159,7 @@ int mint_identity(struct mint *m, const struct identity *id, uint64_t ino, unsig
 		  struct minted *out)
 {
 	uint8_t in[PRF_MAX];
-	uint8_t block[BLOCK_LEN];
+	uint8_t block[AES_BLOCK_LEN];
 	size_t len = prf_input(PRF_NODE, 0, id, in);
 	uint64_t rowid;
 	uint32_t generation;
@@ -195,12 +167,12 @@ int mint_identity(struct mint *m, const struct identity *id, uint64_t ino, unsig
 	assert(tweak <= MINT_TWEAK_MAX);
 
 	/* The generation is always that of tweak 0. */
-	if (prf(m->bound, in, len, block))
+	if (cmac_tag(m->bound, in, len, block))
 		return -EIO;
 	generation = get_le32(block + OFFSET_GENERATION);
 	if (tweak) {
 		in[1] = (uint8_t)tweak;
-		if (prf(m->bound, in, len, block))
+		if (cmac_tag(m->bound, in, len, block))
 			return -EIO;
 	}
 
@@ -219,14 +191,14 @@ int mint_identity(struct mint *m, const struct identity *id, uint64_t ino, unsig
 int mint_attachment(struct mint *m, const struct identity *parent, const char *name, uint64_t *out)
 {
 	uint8_t in[PRF_MAX];
-	uint8_t block[BLOCK_LEN];
+	uint8_t block[AES_BLOCK_LEN];
 	size_t len = prf_input(PRF_ATTACHMENT, 0, parent, in);
 	size_t name_len = strnlen(name, HOLDFAST_NAME_MAX + 1);
 
 	if (name_len > HOLDFAST_NAME_MAX)
 		return -ENAMETOOLONG;
 	memcpy(in + len, name, name_len);
-	if (prf(m->unbound, in, len + name_len, block))
+	if (cmac_tag(m->unbound, in, len + name_len, block))
 		return -EIO;
 	*out = get_le64(block);
 	if (*out == 0)
@@ -237,9 +209,9 @@ int mint_attachment(struct mint *m, const struct identity *parent, const char *n
 int mint_inode(struct mint *m, const struct identity *id, uint64_t *out)
 {
 	uint8_t in[PRF_MAX];
-	uint8_t block[BLOCK_LEN];
+	uint8_t block[AES_BLOCK_LEN];
 
-	if (prf(m->unbound, in, prf_input(PRF_INODE, 0, id, in), block))
+	if (cmac_tag(m->unbound, in, prf_input(PRF_INODE, 0, id, in), block))
 		return -EIO;
 	*out = INODE_BASE | (get_le32(block) & INODE_MASK);
 	return 0;
@@ -250,12 +222,11 @@ int mint_inode(struct mint *m, const struct identity *id, uint64_t *out)
 /* Xors the round function of `from` to `to`. 0 or -EIO. */
 static int feistel_round(struct mint *m, unsigned round, uint32_t from, uint32_t *to)
 {
-	uint8_t in[BLOCK_LEN] = { (uint8_t)round };
-	uint8_t out[BLOCK_LEN];
-	int n = 0;
+	uint8_t in[AES_BLOCK_LEN] = { (uint8_t)round };
+	uint8_t out[AES_BLOCK_LEN];
 
 	put_le32(in + 4, from);
-	if (EVP_EncryptUpdate(m->aes, out, &n, in, BLOCK_LEN) != 1 || n != BLOCK_LEN)
+	if (aes_blocks(m->aes, in, AES_BLOCK_LEN, out))
 		return -EIO;
 	*to ^= get_le32(out);
 	return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * siv.h - AES-SIV (RFC 5297) under one key, by OpenSSL, with its pitfalls fenced off.
+ * siv.h - AES-SIV (RFC 5297) under one key, which is kept.
  *
  * A `siv` belongs to one thread. Only envelope.c has a use for it.
  */
@@ -11,11 +11,12 @@
 #include <stdint.h>
 
 #define SIV_TAG_LEN 16
+#define SIV_LEN_MAX ((size_t)1 << 20) /* of a message */
 
 struct siv;
 
-/* `cipher`: "AES-256-SIV" with a key of 64 bytes (or "AES-128-SIV" with 32). 0, -ENOMEM, -EIO. */
-int siv_new(const char *cipher, const uint8_t *key, size_t key_len, struct siv **out);
+/* AES-256-SIV by a key of 64 bytes, AES-128-SIV by one of 32. 0, -ENOMEM, -EIO. */
+int siv_new(const uint8_t *key, size_t key_len, struct siv **out);
 void siv_free(struct siv *s); /* takes NULL */
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * test_siv.c - AES-SIV against the vector of RFC 5297 and an independent implementation, many
- * messages on one key, and that nothing which was touched opens.
+ * test_siv.c - AES-SIV against the vector of RFC 5297 and OpenSSL's, many messages on one key, and that
+ * nothing which was touched opens. The same for the CMAC below it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,22 +10,25 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/util.h"
+#include "export/cmac.h"
 #include "export/siv.h"
 
 #define MESSAGE_MAX 128
 
 /* The second was made by S2V and CTR written out over the plain block cipher. */
 static const struct {
-	const char *cipher, *key, *ad, *plain, *tag, *sealed;
+	const char *key, *ad, *plain, *tag, *sealed;
 } vectors[] = {
-	{ "AES-128-SIV", "fffefdfcfbfaf9f8f7f6f5f4f3f2f1f0f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff",
+	{ "fffefdfcfbfaf9f8f7f6f5f4f3f2f1f0f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff",
 	  "101112131415161718191a1b1c1d1e1f2021222324252627", "112233445566778899aabbccddee",
 	  "85632d07c6e8f37f950acd320a2ecc93", "40c02b9690c4dc04daef7f6afe5c" },
-	{ "AES-256-SIV",
-	  "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+	{ "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
 	  "202122232425262728292a2b2c2d2e2f303132333435363738393a3b3c3d3e3f",
 	  "6173736f6369617465642064617461",
 	  "6120706c61696e2074657874206f66206d6f7265207468616e2074776f20626c6f636b73",
@@ -47,7 +50,7 @@ static struct siv *vector_siv(size_t i)
 	size_t len = unhex(vectors[i].key, key);
 	struct siv *s;
 
-	assert_int_equal(siv_new(vectors[i].cipher, key, len, &s), 0);
+	assert_int_equal(siv_new(key, len, &s), 0);
 	return s;
 }
 
@@ -130,11 +133,11 @@ static void test_another_key_does_not_open(void **state)
 	struct siv *b;
 
 	(void)state;
-	assert_int_equal(siv_new("AES-256-SIV", key, sizeof(key), &a), 0);
+	assert_int_equal(siv_new(key, sizeof(key), &a), 0);
 	assert_int_equal(siv_seal(a, ad, 1, plain, sizeof(plain), tag, sealed), 0);
 	for (size_t byte = 0; byte < sizeof(key); byte++) {
 		key[byte] = 1;
-		assert_int_equal(siv_new("AES-256-SIV", key, sizeof(key), &b), 0);
+		assert_int_equal(siv_new(key, sizeof(key), &b), 0);
 		assert_refused(b, ad, 1, tag, sealed, sizeof(sealed));
 		siv_free(b);
 		key[byte] = 0;
@@ -142,17 +145,164 @@ static void test_another_key_does_not_open(void **state)
 	siv_free(a);
 }
 
-static void test_a_wrong_cipher_or_key_length_makes_none(void **state)
+static void test_a_wrong_key_length_makes_none(void **state)
 {
-	uint8_t key[64] = { 0 };
-	struct siv *s = (struct siv *)key;
+	static const size_t wrong[] = { 0, 1, 16, 31, 33, 63, 66, 128 };
+	uint8_t key[128] = { 0 };
+	struct siv *s;
 
 	(void)state;
-	assert_int_equal(siv_new("AES-256-SIV", key, 32, &s), -EIO);
-	assert_null(s);
-	assert_int_equal(siv_new("no such cipher", key, 64, &s), -EIO);
-	assert_null(s);
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		s = (struct siv *)key;
+		assert_int_equal(siv_new(key, wrong[i], &s), -EIO);
+		assert_null(s);
+	}
 	siv_free(NULL);
+}
+
+/* --- beside OpenSSL's ---------------------------------------------------------------------------- */
+
+#define LENGTH_MAX 600 /* longer than what is enciphered at once */
+
+static void fill(uint8_t *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		p[i] = (uint8_t)(random() >> 7);
+}
+
+static void openssl_seal(size_t key_len, const uint8_t *key, const uint8_t *ad, size_t ad_len,
+			 const uint8_t *plain, size_t len, uint8_t tag[SIV_TAG_LEN], uint8_t *out)
+{
+	EVP_CIPHER *cipher =
+		EVP_CIPHER_fetch(NULL, key_len == 64 ? "AES-256-SIV" : "AES-128-SIV", NULL);
+	EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+	int n = 0;
+
+	assert_int_equal(EVP_EncryptInit_ex2(ctx, cipher, key, NULL, NULL), 1);
+	assert_int_equal(EVP_EncryptUpdate(ctx, NULL, &n, ad, (int)ad_len), 1);
+	assert_int_equal(EVP_EncryptUpdate(ctx, out, &n, plain, (int)len), 1);
+	assert_int_equal(n, len);
+	assert_int_equal(EVP_EncryptFinal_ex(ctx, out + n, &n), 1);
+	assert_int_equal(EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, SIV_TAG_LEN, tag), 1);
+	EVP_CIPHER_CTX_free(ctx);
+	EVP_CIPHER_free(cipher);
+}
+
+static void assert_same_as_openssl(struct siv *s, size_t key_len, const uint8_t *key, size_t ad_len,
+				   size_t len)
+{
+	uint8_t ad[LENGTH_MAX], plain[LENGTH_MAX], out[LENGTH_MAX], want[LENGTH_MAX];
+	uint8_t tag[SIV_TAG_LEN], want_tag[SIV_TAG_LEN];
+
+	fill(ad, ad_len);
+	fill(plain, len);
+	openssl_seal(key_len, key, ad, ad_len, plain, len, want_tag, want);
+	assert_int_equal(siv_seal(s, ad, ad_len, plain, len, tag, out), 0);
+	assert_memory_equal(tag, want_tag, SIV_TAG_LEN);
+	assert_memory_equal(out, want, len);
+	assert_int_equal(siv_open(s, ad, ad_len, want_tag, want, len, out), 0);
+	assert_memory_equal(out, plain, len);
+}
+
+static void test_the_bytes_are_those_of_openssl(void **state)
+{
+	static const size_t key_lens[] = { 32, 64 };
+
+	(void)state;
+	srandom(1);
+	for (size_t k = 0; k < ARRAY_LEN(key_lens); k++) {
+		uint8_t key[64];
+		struct siv *s;
+
+		fill(key, key_lens[k]);
+		assert_int_equal(siv_new(key, key_lens[k], &s), 0);
+		for (size_t len = 1; len <= LENGTH_MAX; len++) {
+			assert_same_as_openssl(s, key_lens[k], key, 46, len);
+			assert_same_as_openssl(s, key_lens[k], key, len,
+					       1 + (size_t)random() % LENGTH_MAX);
+		}
+		siv_free(s);
+	}
+}
+
+static void openssl_cmac(const char *cipher, const uint8_t *key, size_t key_len, const uint8_t *in,
+			 size_t len, uint8_t tag[AES_BLOCK_LEN])
+{
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_CIPHER, (char *)cipher, 0),
+		OSSL_PARAM_construct_end(),
+	};
+	EVP_MAC *mac = EVP_MAC_fetch(NULL, "CMAC", NULL);
+	EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(mac);
+	size_t n = 0;
+
+	assert_int_equal(EVP_MAC_init(ctx, key, key_len, params), 1);
+	assert_int_equal(EVP_MAC_update(ctx, in, len), 1);
+	assert_int_equal(EVP_MAC_final(ctx, tag, &n, AES_BLOCK_LEN), 1);
+	assert_int_equal(n, AES_BLOCK_LEN);
+	EVP_MAC_CTX_free(ctx);
+	EVP_MAC_free(mac);
+}
+
+static void test_the_cmac_is_that_of_openssl(void **state)
+{
+	static const struct {
+		const char *cipher;
+		size_t key_len;
+	} kinds[] = { { "AES-128-CBC", 16 }, { "AES-192-CBC", 24 }, { "AES-256-CBC", 32 } };
+	uint8_t key[32], in[LENGTH_MAX], end[AES_BLOCK_LEN], tag[AES_BLOCK_LEN],
+		want[AES_BLOCK_LEN];
+
+	(void)state;
+	srandom(2);
+	for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+		struct cmac *c;
+
+		fill(key, sizeof(key));
+		assert_int_equal(cmac_new(key, kinds[k].key_len, &c), 0);
+		for (size_t len = 0; len <= LENGTH_MAX; len++) {
+			fill(in, len);
+			fill(end, sizeof(end));
+			openssl_cmac(kinds[k].cipher, key, kinds[k].key_len, in, len, want);
+			assert_int_equal(cmac_tag(c, in, len, tag), 0);
+			assert_memory_equal(tag, want, sizeof(tag));
+			if (len < sizeof(end))
+				continue;
+			assert_int_equal(cmac_tag_xorend(c, in, len, end, tag), 0);
+			for (size_t i = 0; i < sizeof(end); i++)
+				in[len - sizeof(end) + i] ^= end[i];
+			openssl_cmac(kinds[k].cipher, key, kinds[k].key_len, in, len, want);
+			assert_memory_equal(tag, want, sizeof(tag));
+		}
+		cmac_free(c);
+	}
+}
+
+/* RFC 4493, its second and third example. */
+static void test_the_vectors_of_the_cmac(void **state)
+{
+	static const struct {
+		const char *in, *tag;
+	} examples[] = {
+		{ "6bc1bee22e409f96e93d7e117393172a", "070a16b46b4d4144f79bdd9dd04a287c" },
+		{ "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e5130c81c46a35ce41"
+		  "1",
+		  "dfa66747de9ae63030ca32611497c827" },
+	};
+	uint8_t key[MESSAGE_MAX], in[MESSAGE_MAX], want[MESSAGE_MAX], tag[AES_BLOCK_LEN];
+	struct cmac *c;
+
+	(void)state;
+	assert_int_equal(cmac_new(key, unhex("2b7e151628aed2a6abf7158809cf4f3c", key), &c), 0);
+	for (size_t i = 0; i < ARRAY_LEN(examples); i++) {
+		assert_int_equal(cmac_tag(c, in, unhex(examples[i].in, in), tag), 0);
+		assert_int_equal(unhex(examples[i].tag, want), sizeof(tag));
+		assert_memory_equal(tag, want, sizeof(tag));
+	}
+	cmac_free(c);
+	assert_int_equal(cmac_new(key, 17, &c), -EIO);
+	assert_null(c);
+	cmac_free(NULL);
 }
 
 int main(void)
@@ -161,7 +311,10 @@ int main(void)
 		cmocka_unit_test(test_the_vectors_seal_and_open_again_and_again),
 		cmocka_unit_test(test_no_bit_can_be_changed),
 		cmocka_unit_test(test_another_key_does_not_open),
-		cmocka_unit_test(test_a_wrong_cipher_or_key_length_makes_none),
+		cmocka_unit_test(test_a_wrong_key_length_makes_none),
+		cmocka_unit_test(test_the_bytes_are_those_of_openssl),
+		cmocka_unit_test(test_the_cmac_is_that_of_openssl),
+		cmocka_unit_test(test_the_vectors_of_the_cmac),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

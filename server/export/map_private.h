@@ -136,6 +136,7 @@ enum writer_stmt {
 	W_META_PUT,
 	W_DATA_VERSION,
 	W_NODE_GET,
+	W_NODE_ADD,
 	W_NODE_PUT,
 	W_NODE_DELETE,
 	W_ALIAS_LIST,
@@ -173,6 +174,7 @@ struct map_writer {
 	int64_t data_version;  /* of the place book; changes when another connection commits */
 	int wal_pages;	       /* in the WAL after our last commit */
 	int checkpointed;      /* of those, taken into the database */
+	bool known;	       /* the last object that was seen had a row: a guess for the next */
 	struct reseal *reseal; /* map_reseal.c's; NULL: no step was made yet */
 };
 

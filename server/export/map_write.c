@@ -22,6 +22,7 @@ static const char *const writer_sql[W_STMTS] = {
 	[W_META_PUT] = META_PUT,
 	[W_DATA_VERSION] = "PRAGMA data_version",
 	[W_NODE_GET] = "SELECT sealed FROM node WHERE id=?1",
+	[W_NODE_ADD] = "INSERT INTO node(id,sealed) VALUES(?1,?2) ON CONFLICT(id) DO NOTHING",
 	[W_NODE_PUT] =
 		"INSERT INTO node(id,sealed) VALUES(?1,?2) ON CONFLICT(id) DO UPDATE SET sealed=?2",
 	[W_NODE_DELETE] = "DELETE FROM node WHERE id=?1",
@@ -193,7 +194,9 @@ int writer_row(struct map_writer *w, rowid_t rowid, struct row *row, bool *damag
 	return -ENOENT;
 }
 
-static int row_write(struct map_writer *w, rowid_t rowid, const struct row *row)
+/* By W_NODE_PUT, or W_NODE_ADD, which leaves a row alone that is there. */
+static int row_store(struct map_writer *w, enum writer_stmt how, rowid_t rowid,
+		     const struct row *row)
 {
 	uint8_t plain[ROW_MAX], sealed[MAP_SEALED_MAX];
 	uint32_t place;
@@ -206,7 +209,20 @@ static int row_write(struct map_writer *w, rowid_t rowid, const struct row *row)
 			  sealed, sizeof(sealed));
 	if (n < 0)
 		return (int)n;
-	return writer_run(w, W_NODE_PUT, rowid, sealed, (size_t)n);
+	return writer_run(w, how, rowid, sealed, (size_t)n);
+}
+
+static int row_write(struct map_writer *w, rowid_t rowid, const struct row *row)
+{
+	return row_store(w, W_NODE_PUT, rowid, row);
+}
+
+/* Writes a row where there is none: 0, 1 if there is one, or -errno. */
+static int row_add(struct map_writer *w, rowid_t rowid, const struct row *row)
+{
+	int err = row_store(w, W_NODE_ADD, rowid, row);
+
+	return err ? err : sqlite3_changes(w->db) == 0;
 }
 
 /* --- aliases ------------------------------------------------------------------------------------ */
@@ -311,8 +327,16 @@ static int apply_seen(struct map_writer *w, const struct record *rec)
 	struct alias_list l;
 	struct row old;
 	bool damaged;
-	int err = writer_row(w, rec->rowid, &old, &damaged);
+	int err;
 
+	/* Most are new, and then it is all done without a look first. */
+	if (!w->known) {
+		err = row_add(w, rec->rowid, seen);
+		if (err <= 0)
+			return err;
+	}
+	err = writer_row(w, rec->rowid, &old, &damaged);
+	w->known = !err;
 	if (err == -ENOENT) {
 		old = *seen;
 		old.multi = seen->multi || damaged; /* it may have aliases */

@@ -581,6 +581,79 @@ static void test_a_snapshot_stands_until_it_is_renewed_or_given_back(void **stat
 	assert_string_equal(names(k, 6), "b");
 }
 
+/* So many rows that the reader goes over to its quicker way, in which a read stays open. */
+static void read_many(struct kit *k, const char *name)
+{
+	for (uint64_t round = 0; round < 3; round++)
+		for (uint64_t rowid = 10; rowid < 40; rowid++)
+			assert_string_equal(names(k, rowid), rowid == 20 ? name : "n");
+}
+
+static void test_rows_read_one_after_another_are_those_of_the_snapshot(void **state)
+{
+	struct kit *k = *state;
+	uint64_t position;
+
+	for (uint64_t rowid = 10; rowid < 40; rowid++)
+		assert_int_equal(apply(k, RECORD_SEEN, rowid, rowid, "n", false), 0);
+	assert_int_equal(map_reader_snapshot(k->r, NULL, 10000, true, &position), 0);
+	read_many(k, "n");
+
+	assert_int_equal(apply(k, RECORD_SEEN, 20, 20, "other", false), 0);
+	read_many(k, "n");
+	assert_int_equal(map_reader_snapshot(k->r, NULL, 10000, true, &position), 0);
+	read_many(k, "other");
+
+	/* What is not there, and comes again. */
+	assert_int_equal(apply(k, RECORD_GONE, 20, 20, "other", false), 0);
+	assert_int_equal(map_reader_snapshot(k->r, NULL, 10000, true, &position), 0);
+	read_many(k, "absent");
+	assert_int_equal(apply(k, RECORD_SEEN, 20, 20, "back", false), 0);
+	assert_string_equal(names(k, 20), "absent");
+	usleep(2000);
+	map_reader_relax(k->r, 1);
+	read_many(k, "back");
+
+	/* What is damaged, in any way. */
+	assert_int_equal(map_reader_snapshot(k->r, NULL, 10000, true, &position), 0);
+	read_many(k, "back");
+	meddle(k, "UPDATE node SET sealed=zeroblob(3000) WHERE id=20");
+	assert_int_equal(map_reader_snapshot(k->r, NULL, 10000, true, &position), 0);
+	read_many(k, "error");
+	meddle(k, "UPDATE node SET sealed=5 WHERE id=20");
+	assert_int_equal(map_reader_snapshot(k->r, NULL, 10000, true, &position), 0);
+	read_many(k, "error");
+	meddle(k, "UPDATE node SET sealed=x'' WHERE id=20");
+	assert_int_equal(map_reader_snapshot(k->r, NULL, 10000, true, &position), 0);
+	read_many(k, "error");
+	meddle(k, "UPDATE node SET sealed=(SELECT sealed FROM node WHERE id=21) WHERE id=20");
+	assert_int_equal(map_reader_snapshot(k->r, NULL, 10000, true, &position), 0);
+	read_many(k, "error");
+}
+
+static void test_the_wal_is_taken_in_behind_rows_read_one_after_another(void **state)
+{
+	struct kit *k = *state;
+	uint64_t position;
+	sqlite3 *db;
+	int left, taken;
+
+	for (uint64_t rowid = 10; rowid < 40; rowid++)
+		assert_int_equal(apply(k, RECORD_SEEN, rowid, rowid, "n", false), 0);
+	assert_int_equal(map_reader_snapshot(k->r, NULL, 10000, true, &position), 0);
+	read_many(k, "n");
+	assert_int_equal(apply(k, RECORD_SEEN, 20, 20, "other", false), 0);
+	usleep(2000);
+	map_reader_relax(k->r, 1);
+	assert_int_equal(sqlite3_open(k->path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, "SELECT 1 FROM meta", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_TRUNCATE, &left,
+						   &taken),
+			 SQLITE_OK);
+	assert_int_equal(left, 0);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
 static void test_a_snapshot_holds_what_was_drained_before_it(void **state)
 {
 	struct kit *k = *state;
@@ -935,6 +1008,8 @@ int main(void)
 		T(test_a_readonly_map_reads_and_does_not_write),
 		T(test_daemons_that_start_at_once_make_one_map),
 		T(test_a_snapshot_stands_until_it_is_renewed_or_given_back),
+		T(test_rows_read_one_after_another_are_those_of_the_snapshot),
+		T(test_the_wal_is_taken_in_behind_rows_read_one_after_another),
 		T(test_a_snapshot_holds_what_was_drained_before_it),
 		T(test_the_wal_is_taken_in_and_does_not_grow_past_its_cap),
 		T(test_a_clash_is_remembered_and_a_nodeid_never_changes_hands),

@@ -58,21 +58,19 @@
 enum prf_domain { PRF_NODE = 1, PRF_ATTACHMENT = 2, PRF_INODE = 3 };
 
 struct mint {
-	struct cmac *bound;   /* PRF of nodes */
-	struct cmac *unbound; /* PRF of what outlives a revoke */
+	EVP_MAC_CTX *bound;   /* PRF of nodes */
+	EVP_MAC_CTX *unbound; /* PRF of what outlives a revoke */
 	EVP_CIPHER_CTX *aes;  /* round function */
 	uint64_t test_mask;   /* all ones: no test */
 };
 
 /* --- construction --------------------------------------------------------------------------- */
 
-static struct cmac *prf_new(const struct keyring *k, const char *label, bool bound)
+static EVP_MAC_CTX *prf_new(const struct keyring *k, const char *label, bool bound)
 {
 	uint8_t key[KEYRING_DERIVED_LEN];
-	struct cmac *c = NULL;
+	EVP_MAC_CTX *c = keyring_derive(k, label, bound, key) ? NULL : cmac_new(key, sizeof(key));
 
-	if (!keyring_derive(k, label, bound, key) && cmac_new(key, sizeof(key), &c))
-		c = NULL;
 	secret_wipe(key, sizeof(key));
 	return c;
 }
@@ -80,11 +78,17 @@ static struct cmac *prf_new(const struct keyring *k, const char *label, bool bou
 static EVP_CIPHER_CTX *rounds_new(const struct keyring *k)
 {
 	uint8_t key[KEYRING_DERIVED_LEN];
-	EVP_CIPHER_CTX *ctx = NULL;
+	EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, "AES-256-ECB", NULL);
+	EVP_CIPHER_CTX *ctx = cipher ? EVP_CIPHER_CTX_new() : NULL;
 
-	if (!keyring_derive(k, PERMUTATION_LABEL, true, key))
-		ctx = aes_new(key, sizeof(key));
+	if (ctx && (keyring_derive(k, PERMUTATION_LABEL, true, key) ||
+		    EVP_EncryptInit_ex2(ctx, cipher, key, NULL, NULL) != 1 ||
+		    EVP_CIPHER_CTX_set_padding(ctx, 0) != 1)) {
+		EVP_CIPHER_CTX_free(ctx);
+		ctx = NULL;
+	}
 	secret_wipe(key, sizeof(key));
+	EVP_CIPHER_free(cipher);
 	return ctx;
 }
 
@@ -131,8 +135,8 @@ void mint_free(struct mint *m)
 	if (!m)
 		return;
 	EVP_CIPHER_CTX_free(m->aes);
-	cmac_free(m->unbound);
-	cmac_free(m->bound);
+	EVP_MAC_CTX_free(m->unbound);
+	EVP_MAC_CTX_free(m->bound);
 	free(m);
 }
 
@@ -148,7 +152,7 @@ static size_t prf_input(enum prf_domain domain, unsigned tweak, const struct ide
 }
 
 /* The rowid's 40 bits for a tweak, from the PRF's block. */
-static uint64_t rowid_bits(const struct mint *m, const uint8_t block[AES_BLOCK_LEN], unsigned tweak)
+static uint64_t rowid_bits(const struct mint *m, const uint8_t block[CMAC_LEN], unsigned tweak)
 {
 	uint64_t bits = get_le64(block) & ROWID_PRF_MASK;
 
@@ -159,7 +163,7 @@ int mint_identity(struct mint *m, const struct identity *id, uint64_t ino, unsig
 		  struct minted *out)
 {
 	uint8_t in[PRF_MAX];
-	uint8_t block[AES_BLOCK_LEN];
+	uint8_t block[CMAC_LEN];
 	size_t len = prf_input(PRF_NODE, 0, id, in);
 	uint64_t rowid;
 	uint32_t generation;
@@ -167,12 +171,12 @@ int mint_identity(struct mint *m, const struct identity *id, uint64_t ino, unsig
 	assert(tweak <= MINT_TWEAK_MAX);
 
 	/* The generation is always that of tweak 0. */
-	if (cmac_tag(m->bound, in, len, block))
+	if (cmac_tag(m->bound, in, len, NULL, 0, block))
 		return -EIO;
 	generation = get_le32(block + OFFSET_GENERATION);
 	if (tweak) {
 		in[1] = (uint8_t)tweak;
-		if (cmac_tag(m->bound, in, len, block))
+		if (cmac_tag(m->bound, in, len, NULL, 0, block))
 			return -EIO;
 	}
 
@@ -191,14 +195,14 @@ int mint_identity(struct mint *m, const struct identity *id, uint64_t ino, unsig
 int mint_attachment(struct mint *m, const struct identity *parent, const char *name, uint64_t *out)
 {
 	uint8_t in[PRF_MAX];
-	uint8_t block[AES_BLOCK_LEN];
+	uint8_t block[CMAC_LEN];
 	size_t len = prf_input(PRF_ATTACHMENT, 0, parent, in);
 	size_t name_len = strnlen(name, HOLDFAST_NAME_MAX + 1);
 
 	if (name_len > HOLDFAST_NAME_MAX)
 		return -ENAMETOOLONG;
 	memcpy(in + len, name, name_len);
-	if (cmac_tag(m->unbound, in, len + name_len, block))
+	if (cmac_tag(m->unbound, in, len + name_len, NULL, 0, block))
 		return -EIO;
 	*out = get_le64(block);
 	if (*out == 0)
@@ -209,9 +213,9 @@ int mint_attachment(struct mint *m, const struct identity *parent, const char *n
 int mint_inode(struct mint *m, const struct identity *id, uint64_t *out)
 {
 	uint8_t in[PRF_MAX];
-	uint8_t block[AES_BLOCK_LEN];
+	uint8_t block[CMAC_LEN];
 
-	if (cmac_tag(m->unbound, in, prf_input(PRF_INODE, 0, id, in), block))
+	if (cmac_tag(m->unbound, in, prf_input(PRF_INODE, 0, id, in), NULL, 0, block))
 		return -EIO;
 	*out = INODE_BASE | (get_le32(block) & INODE_MASK);
 	return 0;
@@ -222,11 +226,12 @@ int mint_inode(struct mint *m, const struct identity *id, uint64_t *out)
 /* Xors the round function of `from` to `to`. 0 or -EIO. */
 static int feistel_round(struct mint *m, unsigned round, uint32_t from, uint32_t *to)
 {
-	uint8_t in[AES_BLOCK_LEN] = { (uint8_t)round };
-	uint8_t out[AES_BLOCK_LEN];
+	uint8_t in[CMAC_LEN] = { (uint8_t)round }; /* a block of AES is as long */
+	uint8_t out[CMAC_LEN];
+	int n = 0;
 
 	put_le32(in + 4, from);
-	if (aes_blocks(m->aes, in, AES_BLOCK_LEN, out))
+	if (EVP_EncryptUpdate(m->aes, out, &n, in, CMAC_LEN) != 1 || n != CMAC_LEN)
 		return -EIO;
 	*to ^= get_le32(out);
 	return 0;

@@ -10,7 +10,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -225,59 +224,6 @@ static void test_the_bytes_are_those_of_openssl(void **state)
 	}
 }
 
-static void openssl_cmac(const char *cipher, const uint8_t *key, size_t key_len, const uint8_t *in,
-			 size_t len, uint8_t tag[AES_BLOCK_LEN])
-{
-	OSSL_PARAM params[] = {
-		OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_CIPHER, (char *)cipher, 0),
-		OSSL_PARAM_construct_end(),
-	};
-	EVP_MAC *mac = EVP_MAC_fetch(NULL, "CMAC", NULL);
-	EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(mac);
-	size_t n = 0;
-
-	assert_int_equal(EVP_MAC_init(ctx, key, key_len, params), 1);
-	assert_int_equal(EVP_MAC_update(ctx, in, len), 1);
-	assert_int_equal(EVP_MAC_final(ctx, tag, &n, AES_BLOCK_LEN), 1);
-	assert_int_equal(n, AES_BLOCK_LEN);
-	EVP_MAC_CTX_free(ctx);
-	EVP_MAC_free(mac);
-}
-
-static void test_the_cmac_is_that_of_openssl(void **state)
-{
-	static const struct {
-		const char *cipher;
-		size_t key_len;
-	} kinds[] = { { "AES-128-CBC", 16 }, { "AES-192-CBC", 24 }, { "AES-256-CBC", 32 } };
-	uint8_t key[32], in[LENGTH_MAX], end[AES_BLOCK_LEN], tag[AES_BLOCK_LEN],
-		want[AES_BLOCK_LEN];
-
-	(void)state;
-	srandom(2);
-	for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
-		struct cmac *c;
-
-		fill(key, sizeof(key));
-		assert_int_equal(cmac_new(key, kinds[k].key_len, &c), 0);
-		for (size_t len = 0; len <= LENGTH_MAX; len++) {
-			fill(in, len);
-			fill(end, sizeof(end));
-			openssl_cmac(kinds[k].cipher, key, kinds[k].key_len, in, len, want);
-			assert_int_equal(cmac_tag(c, in, len, tag), 0);
-			assert_memory_equal(tag, want, sizeof(tag));
-			if (len < sizeof(end))
-				continue;
-			assert_int_equal(cmac_tag_xorend(c, in, len, end, tag), 0);
-			for (size_t i = 0; i < sizeof(end); i++)
-				in[len - sizeof(end) + i] ^= end[i];
-			openssl_cmac(kinds[k].cipher, key, kinds[k].key_len, in, len, want);
-			assert_memory_equal(tag, want, sizeof(tag));
-		}
-		cmac_free(c);
-	}
-}
-
 /* RFC 4493, its second and third example. */
 static void test_the_vectors_of_the_cmac(void **state)
 {
@@ -289,20 +235,25 @@ static void test_the_vectors_of_the_cmac(void **state)
 		  "1",
 		  "dfa66747de9ae63030ca32611497c827" },
 	};
-	uint8_t key[MESSAGE_MAX], in[MESSAGE_MAX], want[MESSAGE_MAX], tag[AES_BLOCK_LEN];
-	struct cmac *c;
+	uint8_t key[MESSAGE_MAX], in[MESSAGE_MAX], want[MESSAGE_MAX], tag[CMAC_LEN];
+	EVP_MAC_CTX *c;
 
 	(void)state;
-	assert_int_equal(cmac_new(key, unhex("2b7e151628aed2a6abf7158809cf4f3c", key), &c), 0);
+	c = cmac_new(key, unhex("2b7e151628aed2a6abf7158809cf4f3c", key));
+	assert_non_null(c);
 	for (size_t i = 0; i < ARRAY_LEN(examples); i++) {
-		assert_int_equal(cmac_tag(c, in, unhex(examples[i].in, in), tag), 0);
+		const size_t len = unhex(examples[i].in, in);
+
 		assert_int_equal(unhex(examples[i].tag, want), sizeof(tag));
-		assert_memory_equal(tag, want, sizeof(tag));
+		/* In one piece, and in two. */
+		for (size_t end = 0; end <= len; end++) {
+			memset(tag, 0, sizeof(tag));
+			assert_int_equal(cmac_tag(c, in, len - end, in + len - end, end, tag), 0);
+			assert_memory_equal(tag, want, sizeof(tag));
+		}
 	}
-	cmac_free(c);
-	assert_int_equal(cmac_new(key, 17, &c), -EIO);
-	assert_null(c);
-	cmac_free(NULL);
+	EVP_MAC_CTX_free(c);
+	assert_null(cmac_new(key, 17));
 }
 
 int main(void)
@@ -313,7 +264,6 @@ int main(void)
 		cmocka_unit_test(test_another_key_does_not_open),
 		cmocka_unit_test(test_a_wrong_key_length_makes_none),
 		cmocka_unit_test(test_the_bytes_are_those_of_openssl),
-		cmocka_unit_test(test_the_cmac_is_that_of_openssl),
 		cmocka_unit_test(test_the_vectors_of_the_cmac),
 	};
 

@@ -47,8 +47,12 @@ for mode in log none; do
 	daemon_stop
 done
 step "of a device, the process outside says so"
+export FORCECALL=$TOOLS/forcecall FORBIDDEN=$KEYCTL
+"$ROOT/build/native/test_death" "$HOLDFAST" "$SHARE" "$STATE" "$SOCKETS/sock" forbidden 2>"$TMP/said" || fail "test_death: $(<"$TMP/said")"
+grep -q "error: the daemon was killed by signal 31: a system call that is not on the list; --seccomp=trap names it" "$TMP/said" ||
+	fail "said: $(<"$TMP/said")"
+step "and of another end"
 device_start b
-# The first process of a PID namespace can be ended by this signal alone; SIGSYS has a text of its own.
 kill -KILL "${INSIDE[b]}"
 rc=0; wait "${PID[b]}" || rc=$?
 ((rc == 1)) || fail "exit $rc"

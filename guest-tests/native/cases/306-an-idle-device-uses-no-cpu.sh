@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # on: own
-# One second, with four queues that were busy just before.
+# Two seconds, with four queues that were busy just before; also with a long time to look at the ring before a queue sleeps.
 . "$(dirname "$0")/../../../tests/lib/case.sh"
 . "$ROOT/guest-tests/native/lib/native.sh"
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/util.h"
@@ -386,11 +387,45 @@ static void test_handles(struct rig *rig)
 	CHECK_EQ(rig_wait(rig), 0);
 }
 
+/* --- the filter of system calls ------------------------------------------------------------------------------ */
+
+/* A thread of a device makes a call that it must not make: $FORCECALL, with the number of $FORBIDDEN. */
+static void test_forbidden(struct rig *rig)
+{
+	const struct fefuse_request lookup = { .opcode = FUSE_LOOKUP,
+					       .nodeid = ROOT,
+					       .in = { { (void *)(uintptr_t) "file", 5 } },
+					       .parts = 1,
+					       .room = sizeof(struct fuse_entry_out) };
+	char text[8] = "";
+	char pid[16];
+	pid_t tracer;
+	int out[2];
+
+	rig_put(rig, "file", "content\n", 8);
+	rig_start(rig, NULL, NULL);
+	rig_connect(rig, NULL);
+	(void)snprintf(pid, sizeof(pid), "%d", rig->inside);
+	CHECK_OK(pipe(out));
+	tracer = fork();
+	CHECK(tracer >= 0);
+	if (tracer == 0) {
+		(void)dup2(out[1], STDOUT_FILENO);
+		(void)execl(getenv("FORCECALL"), "forcecall", pid, getenv("FORBIDDEN"), NULL);
+		_exit(127);
+	}
+	CHECK_EQ(read(out[0], text, 6), 6);
+	CHECK_OK(strcmp(text, "ready\n"));
+	CHECK(fefuse_send(&rig->f, 1, &lookup) >= 0);
+	/* The process outside is ended as one that failed, and says why. */
+	CHECK_EQ(rig_wait(rig), 1);
+	CHECK_EQ(waitpid(tracer, NULL, 0), tracer);
+	rig_disconnect(rig);
+}
+
 static const struct rig_test tests[] = {
-	{ "inflight", test_inflight },
-	{ "unnoticed", test_unnoticed },
-	{ "noticed", test_noticed },
-	{ "handles", test_handles },
+	{ "inflight", test_inflight }, { "unnoticed", test_unnoticed }, { "noticed", test_noticed },
+	{ "handles", test_handles },   { "forbidden", test_forbidden },
 };
 
 int main(int argc, char **argv)

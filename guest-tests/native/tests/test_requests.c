@@ -2,6 +2,7 @@
 /*
  * test_requests.c - FUSE over the whole back-end: lengths, INIT, sessions, idleness.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -106,6 +107,101 @@ static void test_lengths(struct rig *rig)
 	CHECK(fecall_listxattr(&rig->f, ROOT, NULL, 0) >= 7);
 	CHECK_OK(fecall_removexattr(&rig->f, ROOT, "user.a"));
 	every_opcode(rig);
+	rig_disconnect(rig);
+	CHECK_EQ(rig_wait(rig), 0);
+}
+
+/* --- listings ------------------------------------------------------------------------------------------------- */
+
+#define NAMES 120
+
+struct listed {
+	uint64_t cookie; /* behind it */
+	char name[64];
+};
+
+/* One reply of at most `size` bytes from `from` on: its entries, and how many. */
+static unsigned list(struct rig *rig, uint64_t dir, uint64_t fh, uint64_t from, uint32_t size,
+		     struct listed *out, unsigned max)
+{
+	uint8_t text[4096];
+	unsigned count = 0;
+	int n;
+
+	CHECK(size <= sizeof(text));
+	n = fecall_readdir(&rig->f, dir, fh, from, text, size);
+	CHECK(n >= 0);
+	for (int i = 0; i < n && count < max; count++) {
+		struct fuse_dirent d;
+
+		memcpy(&d, text + i, FUSE_NAME_OFFSET);
+		CHECK(d.namelen < sizeof(out->name));
+		memcpy(out[count].name, text + i + FUSE_NAME_OFFSET, d.namelen);
+		out[count].name[d.namelen] = '\0';
+		out[count].cookie = d.off;
+		i += (int)FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + d.namelen);
+	}
+	return count;
+}
+
+static uint64_t make_names(struct rig *rig)
+{
+	struct fuse_entry_out entry;
+	uint64_t dir;
+	uint64_t fh;
+	char name[64];
+
+	CHECK_OK(fecall_mkdir(&rig->f, ROOT, "names", 0755, &entry));
+	dir = entry.nodeid;
+	for (unsigned i = 0; i < NAMES; i++) {
+		(void)snprintf(name, sizeof(name), "%u-%.*s", i, (int)(i * 7 % 50),
+			       "a name that is longer or shorter than the one before");
+		CHECK_OK(fecall_create(&rig->f, dir, name, O_RDWR, 0644, &entry, &fh));
+		CHECK_OK(fecall_release(&rig->f, entry.nodeid, fh));
+	}
+	return dir;
+}
+
+/*
+ * From any cookie on, in replies of any size, by any of two open directories, comes what comes behind it: whatever was read
+ * before, and did not fit.
+ */
+static void test_listings(struct rig *rig)
+{
+	static struct listed all[NAMES + 2];
+	struct listed some[NAMES + 2];
+	unsigned count = 0;
+	uint32_t seed = 1;
+	uint64_t fh[2];
+	uint64_t dir;
+
+	rig_start(rig, NULL, NULL);
+	rig_connect(rig, NULL);
+	dir = make_names(rig);
+	CHECK_OK(fecall_opendir(&rig->f, dir, &fh[0]));
+	CHECK_OK(fecall_opendir(&rig->f, dir, &fh[1]));
+	for (unsigned n = 1; n; count += n)
+		n = list(rig, dir, fh[0], count ? all[count - 1].cookie : 0, 4096, all + count,
+			 NAMES + 2 - count);
+	CHECK_EQ(count, NAMES + 2);
+	for (unsigned round = 0, at = 0; round < 3000; round++) {
+		uint32_t size;
+		unsigned n;
+
+		seed = seed * 1664525U + 1013904223U;
+		size = 100 + (seed >> 8) % 1500;
+		/* Mostly on, as a program lists; now and then elsewhere. */
+		if (seed >> 28 == 0 || at == count)
+			at = (seed >> 16) % count;
+		n = list(rig, dir, fh[seed >> 27 & 1], at ? all[at - 1].cookie : 0, size, some,
+			 NAMES + 2);
+		CHECK(n > 0 && at + n <= count);
+		for (unsigned i = 0; i < n; i++) {
+			CHECK_OK(strcmp(some[i].name, all[at + i].name));
+			CHECK_EQ(some[i].cookie, all[at + i].cookie);
+		}
+		at += n;
+	}
 	rig_disconnect(rig);
 	CHECK_EQ(rig_wait(rig), 0);
 }
@@ -238,6 +334,34 @@ static unsigned long cpu_ms(pid_t pid)
 	return (user + kernel) * 1000UL / (unsigned long)sysconf(_SC_CLK_TCK);
 }
 
+/* How often the threads of a process have gone to sleep. */
+static unsigned long sleeps(pid_t pid)
+{
+	const char key[] = "voluntary_ctxt_switches:";
+	char path[300];
+	char line[256];
+	unsigned long sum = 0;
+	const struct dirent *d;
+	DIR *dir;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
+	CHECK(dir);
+	while ((d = readdir(dir))) {
+		FILE *file;
+
+		(void)snprintf(path, sizeof(path), "/proc/%d/task/%s/status", pid, d->d_name);
+		file = d->d_name[0] == '.' ? NULL : fopen(path, "re");
+		while (file && fgets(line, sizeof(line), file))
+			if (strncmp(line, key, strlen(key)) == 0)
+				sum += strtoul(line + strlen(key), NULL, 10);
+		if (file)
+			(void)fclose(file);
+	}
+	(void)closedir(dir);
+	return sum;
+}
+
 static void look(struct rig *rig, unsigned queue)
 {
 	rig->f.queue = queue;
@@ -245,27 +369,39 @@ static void look(struct rig *rig, unsigned queue)
 		CHECK_OK(fecall_getattr(&rig->f, ROOT, NULL));
 }
 
-static void test_idle(struct rig *rig)
+/* However long a queue may look at its ring before it sleeps: soon it does no more, where nothing comes. */
+static void stay_idle(struct rig *rig, const char *option)
 {
 	const struct fedevice_options options = { .request_queues = 4 };
 	unsigned long before;
+	unsigned long slept;
 
-	rig_start(rig, NULL, NULL);
+	rig_start(rig, option, NULL);
 	rig_connect(rig, &options);
 	for (unsigned q = 1; q <= 4; q++)
 		look(rig, q);
+	(void)poll(NULL, 0, 100);
 	before = cpu_ms(rig->inside);
-	(void)poll(NULL, 0, 1000);
+	slept = sleeps(rig->inside);
+	(void)poll(NULL, 0, 2000);
 	CHECK(cpu_ms(rig->inside) - before < 50);
+	/* The drainer looks around once a second. */
+	CHECK(sleeps(rig->inside) - slept < 20);
 	/* And it is there when something comes. */
 	look(rig, 1);
 	rig_disconnect(rig);
 	CHECK_EQ(rig_wait(rig), 0);
 }
 
+static void test_idle(struct rig *rig)
+{
+	stay_idle(rig, NULL);
+	stay_idle(rig, "--poll-us=1000");
+}
+
 static const struct rig_test tests[] = {
 	{ "lengths", test_lengths }, { "init", test_init }, { "sessions", test_sessions },
-	{ "persist", test_persist }, { "idle", test_idle },
+	{ "persist", test_persist }, { "idle", test_idle }, { "listings", test_listings },
 };
 
 int main(int argc, char **argv)

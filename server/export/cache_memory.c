@@ -129,7 +129,7 @@ struct node *node_make(struct shard *s, const struct node_spec *spec, const stru
 	n->ino = spec->looked->stx.stx_ino;
 	n->shown_ino = spec->shown_ino;
 	n->type = (uint8_t)IFTODT(spec->looked->stx.stx_mode);
-	n->kind = (uint8_t)spec->looked->kind;
+	n->kind = spec->looked->kind & 0xf;
 	n->persistent = spec->looked->persistent;
 	n->anonymous = spec->looked->anonymous;
 	n->wildcard = spec->looked->wildcard;

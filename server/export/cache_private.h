@@ -41,9 +41,10 @@ struct node {
 	uint8_t handle_len;
 	uint8_t type; /* DT_* */
 	uint8_t tweak;
-	uint8_t kind; /* enum hostfs_kind */
+	uint8_t kind : 4; /* enum hostfs_kind */
 	bool persistent : 1, anonymous : 1, wildcard : 1, submount : 1;
-	/* guarded by the shard's lock */
+	/* guarded by the shard's lock; not of one memory location with what may be read without */
+	uint32_t : 0;
 	uint32_t recorded : 30; /* store_mark() of when; 0: the map is not known to have it */
 	uint32_t touched : 1, dead : 1;
 	unsigned refs;

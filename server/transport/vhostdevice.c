@@ -417,9 +417,6 @@ static int set_inflight_fd(struct vhostuser *dev, struct vhost_msg *msg)
 	for (unsigned i = 0; i < VHOSTUSER_QUEUES_MAX; i++) {
 		if (runs(&dev->lines[i]))
 			return wrong(dev, "SET_INFLIGHT_FD: queue %u runs", i);
-		/* Rings that were stopped write to the old record. */
-		if (dev->lines[i].ring)
-			vhostring_drop(dev->lines[i].ring);
 	}
 	ret = inflight_map(msg->fds[0], msg->payload.inflight.offset, msg->payload.inflight.size,
 			   msg->payload.inflight.queues, msg->payload.inflight.queue_size,
@@ -430,6 +427,9 @@ static int set_inflight_fd(struct vhostuser *dev, struct vhost_msg *msg)
 			     (unsigned long long)msg->payload.inflight.size);
 	if (ret)
 		return ret;
+	/* Rings that were stopped know the old record: none of them goes on, and no late answer is written to it. */
+	for (unsigned i = 0; i < VHOSTUSER_QUEUES_MAX; i++)
+		vhostline_drop_ring(&dev->lines[i]);
 	fuse_server_keep(dev->server, NULL, NULL);
 	inflight_unmap(dev->inflight);
 	dev->inflight = inflight;

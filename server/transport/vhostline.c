@@ -25,7 +25,7 @@ void vhostline_init(struct vhostline *line)
 	line->err = -1;
 }
 
-static void drop_ring(struct vhostline *line)
+void vhostline_drop_ring(struct vhostline *line)
 {
 	if (!line->ring)
 		return;
@@ -67,7 +67,7 @@ static int make_ring(struct vhostuser *dev, unsigned index)
 	struct vring *ring;
 	int ret;
 
-	drop_ring(line);
+	vhostline_drop_ring(line);
 	line->setup.event_idx = dev->features & VIRTIO_F_EVENT_IDX;
 	line->setup.indirect = dev->features & VIRTIO_F_INDIRECT_DESC;
 	line->setup.inflight = dev->inflight;
@@ -131,7 +131,7 @@ void vhostline_clear(struct vhostuser *dev, unsigned index)
 	struct vhostqueue *queue = line->queue;
 
 	vhostline_halt(dev, index);
-	drop_ring(line);
+	vhostline_drop_ring(line);
 	(void)fd_close(line->kick);
 	(void)fd_close(line->call);
 	(void)fd_close(line->err);

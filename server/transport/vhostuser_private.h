@@ -68,6 +68,8 @@ int vhostline_start(struct vhostuser *dev, unsigned index);
 int vhostline_share_call(struct vhostline *line);
 /* Stops serving; what the pool has of it is done. The ring stays: requests that wait for locks are part of it. */
 void vhostline_halt(struct vhostuser *dev, unsigned index);
+/* What was stopped does not go on: the next start is that of another ring. */
+void vhostline_drop_ring(struct vhostline *line);
 /* Puts the queue back to what it was before the first message; what is left of its ring is dropped. */
 void vhostline_clear(struct vhostuser *dev, unsigned index);
 /* All that run are halted and told of the new memory, which is taken over, and go on. */

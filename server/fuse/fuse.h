@@ -156,7 +156,7 @@ struct fuse_agreement {
 };
 
 /*
- * Has `keep` told of each session that begins, and (NULL) of its end, in the thread that has the request in hand, never
+ * Has `keep` told of the session that is, of each that begins, and (NULL) of its end, in the thread that has the request in hand, never
  * by two at once. NULL: nobody any more; who was is told nothing after this has returned.
  */
 typedef void fuse_keep_fn(void *arg, const struct fuse_agreement *agreement);

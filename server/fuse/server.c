@@ -126,8 +126,11 @@ void server_end(struct fuse_server *s)
 }
 
 /* With s->lock held. */
-static void go_live(struct fuse_server *s, const struct init_answer *answer)
+static void go_live(struct fuse_server *s, const struct init_answer *answer,
+		    const struct fuse_agreement *agreement)
 {
+	s->agreement = *agreement;
+	tell(s, agreement);
 	atomic_store(&s->flags, answer->flags);
 	atomic_store(&s->minor, answer->minor);
 	atomic_store(&s->state, SERVER_LIVE);
@@ -149,8 +152,7 @@ void server_begin(struct fuse_server *s, const struct fuse_request *init,
 		memcpy(&in, init->args, init->args_len < sizeof(in) ? init->args_len : sizeof(in));
 		agreement.minor = in.minor;
 		agreement.max_readahead = in.max_readahead;
-		tell(s, &agreement);
-		go_live(s, answer);
+		go_live(s, answer, &agreement);
 	}
 	pthread_mutex_unlock(&s->lock);
 }
@@ -160,6 +162,8 @@ void fuse_server_keep(struct fuse_server *s, fuse_keep_fn *keep, void *arg)
 	pthread_mutex_lock(&s->lock);
 	s->keep = keep;
 	s->keep_arg = arg;
+	if (atomic_load(&s->state) == SERVER_LIVE)
+		tell(s, &s->agreement);
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -182,7 +186,7 @@ int fuse_server_resume(struct fuse_server *s, const struct fuse_agreement *agree
 		error = -EBUSY;
 	if (!error) {
 		atomic_store(&s->resumed, true);
-		go_live(s, &answer);
+		go_live(s, &answer, agreement);
 	}
 	pthread_mutex_unlock(&s->lock);
 	return error;

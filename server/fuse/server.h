@@ -35,10 +35,11 @@ struct fuse_server {
 	_Atomic uint64_t requests, refused;
 
 	pthread_mutex_t lock;
-	fuse_keep_fn *keep; /* guarded by lock, as is its argument */
+	fuse_keep_fn *keep; /* guarded by lock, as what follows */
 	void *keep_arg;
-	struct worker *worker;		/* guarded by lock: gives the nodes of closed files back */
-	char refusal[INIT_REFUSAL_MAX]; /* written once, before is_refused */
+	struct fuse_agreement agreement; /* of the session that is live */
+	struct worker *worker;		 /* guarded by lock: gives the nodes of closed files back */
+	char refusal[INIT_REFUSAL_MAX];	 /* written once, before is_refused */
 };
 
 /* What a request is to be judged by now. */

@@ -228,8 +228,9 @@ static void test_unnoticed(struct rig *rig)
 	const struct fedevice_options options = { .request_queues = 2, .inflight = true };
 	struct open_before o = { 0 };
 	char path[4096];
-	char byte;
+	uint16_t base;
 	uint64_t fh;
+	char byte;
 
 	make_listed(rig);
 	rig_start(rig, NULL, NULL);
@@ -244,6 +245,15 @@ static void test_unnoticed(struct rig *rig)
 	while (list_on(rig, &o))
 		;
 	CHECK_EQ(o.listed, LISTED);
+	/* Another record for the same session, as after a pause of the guest. */
+	for (unsigned i = 0; i < rig->dev.ring_count; i++)
+		CHECK_OK(fedevice_ring_stop(&rig->dev, i, &base));
+	rig->dev.inflight_fd = fd_close(rig->dev.inflight_fd);
+	CHECK_OK(fedevice_share_inflight(&rig->dev));
+	for (unsigned i = 0; i < rig->dev.ring_count; i++)
+		CHECK_OK(fedevice_ring_start(&rig->dev, i, fering_base(&rig->dev.rings[i])));
+	next_daemon_unnoticed(rig, NULL);
+	CHECK_EQ(fecall_read(&rig->f, o.file, o.fh, 0, &byte, 1), 1);
 	CHECK_OK(fecall_release(&rig->f, o.file, o.fh));
 	CHECK_OK(fecall_release(&rig->f, o.gone, o.gone_fh));
 	CHECK_OK(fecall_releasedir(&rig->f, o.dir, o.dir_fh));
@@ -397,11 +407,14 @@ static void test_forbidden(struct rig *rig)
 					       .in = { { (void *)(uintptr_t) "file", 5 } },
 					       .parts = 1,
 					       .room = sizeof(struct fuse_entry_out) };
+	const char *force = getenv("FORCECALL");
+	const char *number = getenv("FORBIDDEN");
 	char text[8] = "";
 	char pid[16];
 	pid_t tracer;
 	int out[2];
 
+	CHECK(force && number);
 	rig_put(rig, "file", "content\n", 8);
 	rig_start(rig, NULL, NULL);
 	rig_connect(rig, NULL);
@@ -411,7 +424,7 @@ static void test_forbidden(struct rig *rig)
 	CHECK(tracer >= 0);
 	if (tracer == 0) {
 		(void)dup2(out[1], STDOUT_FILENO);
-		(void)execl(getenv("FORCECALL"), "forcecall", pid, getenv("FORBIDDEN"), NULL);
+		(void)execl(force, "forcecall", pid, number, NULL);
 		_exit(127);
 	}
 	CHECK_EQ(read(out[0], text, 6), 6);

@@ -78,23 +78,6 @@ static bool relieve(struct hand *h, uint64_t turn)
 	return taken;
 }
 
-/* Sleeps until the next look is due, or somebody wants it. */
-static void sleep_on_watch(struct vhostqueue *q)
-{
-	struct pollfd p = { .fd = q->watch, .events = POLLIN };
-	int timeout = WATCH_MS;
-	eventfd_t value;
-
-	if (!atomic_load(&q->awake)) {
-		/* It wakes us, or we see that it woke (vhosthand.c). */
-		atomic_store(&q->unwatched, true);
-		timeout = atomic_load(&q->awake) ? WATCH_MS : -1;
-	}
-	(void)poll(&p, 1, timeout);
-	atomic_store(&q->unwatched, false);
-	(void)eventfd_read(q->watch, &value);
-}
-
 static bool quits(struct vhostqueue *q)
 {
 	bool quit;
@@ -103,6 +86,26 @@ static bool quits(struct vhostqueue *q)
 	quit = q->quit;
 	pthread_mutex_unlock(&q->lock);
 	return quit;
+}
+
+/* Sleeps until the next look is due: at most every WATCH_MS, however often the queue sleeps and wakes. */
+static void sleep_on_watch(struct vhostqueue *q)
+{
+	struct pollfd p = { .fd = q->watch, .events = POLLIN };
+	eventfd_t value;
+
+	if (!atomic_load(&q->awake)) {
+		/* It wakes us, or we see that it woke (vhosthand.c). */
+		atomic_store(&q->unwatched, true);
+		if (!atomic_load(&q->awake))
+			(void)poll(&p, 1, -1);
+		atomic_store(&q->unwatched, false);
+		(void)eventfd_read(q->watch, &value);
+	}
+	if (!quits(q))
+		(void)poll(&p, 1, WATCH_MS);
+	/* It may have written after we were awake already; one that nobody reads would keep us so. */
+	(void)eventfd_read(q->watch, &value);
 }
 
 /* Watches until it has taken the ring over, or all is to end. */

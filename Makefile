@@ -137,7 +137,7 @@ unit-asan: $(ASAN_UNIT) ## the unit tests with AddressSanitizer and UBSan
 
 asan: build/asan/holdfast ## build build/asan/holdfast with ASan and UBSan
 
-bench: deps-bench ## the figures: the core, and the device beside C virtiofsd (BENCH="core device memory decode")
+bench: deps-bench ## the figures, as root: the core, the device beside C virtiofsd, NFS (BENCH="core device memory decode nfs")
 	@$(MAKE) $(if $(V),,-s) --no-print-directory -j$(JOBS) build/holdfast build/bench/device $(BENCH_SRC:%.c=build/%)
 	@bench/run
 
@@ -180,7 +180,7 @@ deps-test: ## the same for the tests
 	@tests/lib/deps $(PACKAGES_TEST)
 
 deps-bench:
-	@tests/lib/deps $(PACKAGES_BENCH)
+	@tests/lib/deps $(PACKAGES_TEST) $(PACKAGES_BENCH)
 
 clean: ## remove build/
 	@! grep -qs " $(CURDIR)/build/" /proc/mounts || { echo 'make clean: something is mounted below build/' >&2; exit 1; }

@@ -71,9 +71,9 @@ ALL_H += $(sort $(wildcard guest-tests/model/*.h))
 SCRIPTS += $(sort $(wildcard guest-tests/model/cases/*.sh))
 
 # Real guests.
-GUEST_SRC := $(sort $(wildcard guest-tests/lib/*.c guest-tests/guest/*.c guest-tests/tools/*.c))
+GUEST_SRC := $(sort $(wildcard guest-tests/lib/*.c guest-tests/guest/*.c guest-tests/tools/*.c guest-tests/host/*.c))
 ALL_C += $(GUEST_SRC)
-SCRIPTS += guest-tests/lib/prepare guest-tests/guest/init $(sort $(wildcard guest-tests/lib/*.sh guest-tests/cases/*.sh))
+SCRIPTS += guest-tests/lib/prepare guest-tests/guest/init $(sort $(wildcard guest-tests/lib/*.sh guest-tests/host/*.sh guest-tests/cases/*.sh))
 
 # Cases of a hostile guest, over that library.
 HOSTILE_SRC := $(sort $(wildcard guest-tests/hostile/*.c))
@@ -127,7 +127,7 @@ test-full: deps-test ## the same with more repetitions and larger trees
 	@nfs-export-tests/lib/prepare
 	@FULL=1 tests/run
 
-test-built: build/holdfast build/asan/holdfast build/tsan/holdfast $(UNIT) $(ASAN_UNIT) $(TOOLS) $(REPLAYS) $(NATIVE) $(NATIVE_TESTS) $(HOSTILE) build/native/model
+test-built: build/holdfast build/asan/holdfast build/tsan/holdfast $(UNIT) $(ASAN_UNIT) $(TOOLS) build/tests/dumpable.so $(REPLAYS) $(NATIVE) $(NATIVE_TESTS) $(HOSTILE) build/native/model
 
 unit: $(UNIT) ## the unit tests alone (no root needed)
 	@set -e; for t in $(UNIT); do echo "$$t"; $$t; done
@@ -137,7 +137,7 @@ unit-asan: $(ASAN_UNIT) ## the unit tests with AddressSanitizer and UBSan
 
 asan: build/asan/holdfast ## build build/asan/holdfast with ASan and UBSan
 
-bench: deps-bench ## the figures, as root: the core, the device beside C virtiofsd, NFS (BENCH="core device memory decode nfs")
+bench: deps-bench ## the figures, as root: the core, the device beside C virtiofsd, NFS (BENCH="core device memory decode nfs keys")
 	@$(MAKE) $(if $(V),,-s) --no-print-directory -j$(JOBS) build/holdfast build/bench/device $(BENCH_SRC:%.c=build/%)
 	@bench/run
 
@@ -228,6 +228,10 @@ $(foreach t,$(UNIT_SRC),$(eval $(call unit_rule,$(word 2,$(subst /, ,$(t))),$(ba
 build/tests/%: tests/tools/%.c Makefile
 	@mkdir -p $(@D)
 	$(call cc,CC) $(CPPFLAGS_ALL) -Itests/tools $(CFLAGS_ALL) $(HARDEN) $(HARDEN_LINK) -MMD -MP -o $@ $<
+
+build/tests/dumpable.so: guest-tests/host/dumpable.c Makefile
+	@mkdir -p $(@D)
+	$(call cc,CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -fPIC -shared -MMD -MP -o $@ $<
 
 # For whoever drives a device: -Iguest-tests/native, and this.
 $(NATIVE): $(NATIVE_SRC:%.c=build/obj/%.o) build/obj/server/base/util.o

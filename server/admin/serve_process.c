@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/util.h"
 #include "holdfast/exit.h"
 
@@ -97,13 +98,6 @@ void serve_stop_signals(sigset_t *set)
  * Neither keys nor a guest's data in a core dump. RLIMIT_FSIZE stays: it is the administrator's bound for a guest's files.
  * RLIMIT_NPROC stays: it counts all processes of the user; our threads have bounds of their own.
  */
-static int forbid_cores(void)
-{
-	const struct rlimit none = { 0, 0 };
-
-	return setrlimit(RLIMIT_CORE, &none);
-}
-
 int serve_prepare_process(struct serving *v)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
@@ -111,7 +105,7 @@ int serve_prepare_process(struct serving *v)
 
 	serve_divide(raise_nofile(v->c->nofile), v->c->max_nodes, &v->limits);
 	serve_stop_signals(&set);
-	if (forbid_cores() || sigaction(SIGPIPE, &ignore, NULL) ||
+	if (secret_forbid_cores() || sigaction(SIGPIPE, &ignore, NULL) ||
 	    pthread_sigmask(SIG_BLOCK, &set, NULL) ||
 	    (v->c->mount && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))) {
 		log_error("the process cannot be prepared: %s", strerror(errno));

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -63,4 +64,15 @@ void secret_free(void *p, size_t size)
 void secret_wipe(void *p, size_t size)
 {
 	explicit_bzero(p, size);
+}
+
+int secret_forbid_cores(void)
+{
+	/* Where a program takes the cores, the kernel does not look at a limit of 0, but makes none at 1: core(5). */
+	const struct rlimit one = { 1, 1 }, none = { 0, 0 };
+
+	if (setrlimit(RLIMIT_CORE, &one) == 0)
+		return 0;
+	/* A bound of 0 that somebody set may not be raised by everyone. */
+	return setrlimit(RLIMIT_CORE, &none) ? -errno : 0;
 }

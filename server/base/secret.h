@@ -17,6 +17,12 @@ void *secret_alloc(size_t size);
 /* Wipes and unmaps; takes NULL. `size` as given to secret_alloc. */
 void secret_free(void *p, size_t size);
 
+/*
+ * No core of this process from now on, into a file or for a program. That it is not dumpable is not enough: a thread that acts
+ * as a caller makes it what fs.suid_dumpable says (2 where systemd-coredump is). 0 or -errno.
+ */
+int secret_forbid_cores(void);
+
 /* Wipes memory in a way that the compiler keeps. */
 void secret_wipe(void *p, size_t size);
 

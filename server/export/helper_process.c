@@ -54,7 +54,6 @@ static int stage_limits(void)
 		int which;
 		rlim_t most;
 	} limits[] = {
-		{ RLIMIT_CORE, 0 },
 		{ RLIMIT_FSIZE, 0 },
 		{ RLIMIT_NPROC, 0 },
 		{ RLIMIT_MSGQUEUE, 0 },
@@ -67,6 +66,8 @@ static int stage_limits(void)
 		if (setrlimit((__rlimit_resource_t)limits[i].which, &r))
 			return errno_neg();
 	}
+	if (secret_forbid_cores())
+		return errno_neg();
 	/* Who may not goes on as it is. */
 	if (before > NICE && setpriority(PRIO_PROCESS, 0, NICE) && errno != EACCES)
 		return errno_neg();

@@ -80,7 +80,7 @@ grep -q '^NoNewPrivs:.1' "/proc/$helper/status" || fail "the helper can gain pri
 grep -q '^CapEff:.0*$' "/proc/$helper/status" || fail "the helper has capabilities"
 grep -q '^CapBnd:.0*$' "/proc/$helper/status" || fail "the helper can get capabilities"
 expect_text "descriptors of the helper" 2 "$(find "/proc/$helper/fd" -type l | wc -l)"
-grep -q 'Max core file size *0 *0' "/proc/$helper/limits" || fail "the helper may make a core"
+grep -q 'Max core file size *1 *1 ' "/proc/$helper/limits" || fail "the helper may make a core"
 nowhere "${PID[a]}" "$helper"
 daemon_stop
 within 5 test ! -e "/proc/$helper" || fail "the helper outlives its daemon"

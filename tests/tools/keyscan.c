@@ -150,18 +150,49 @@ static void base64_piece(const uint8_t *in, char *out)
 	out[n] = '\0';
 }
 
-static size_t count_texts(const uint8_t *bytes, size_t len)
+/* Whatever a key's piece may look like: found in one pass, for cores are large. */
+struct needle {
+	char text[2 * PIECE + 1];
+	size_t len;
+};
+static struct needle needles[3 * PIECES_MAX];
+static size_t needle_count;
+static bool begins[1 << 16]; /* first two bytes of a needle */
+
+static void add_needle(const void *text, size_t len)
 {
-	size_t found = 0;
+	struct needle *n = &needles[needle_count++];
+	const uint8_t *bytes = text;
+
+	memcpy(n->text, text, len);
+	n->len = len;
+	begins[bytes[0] << 8 | bytes[1]] = true;
+}
+
+static void make_needles(void)
+{
+	char hex[2 * PIECE + 1], base64[32];
 
 	for (size_t i = 0; i < piece_count; i++) {
-		char hex[2 * PIECE + 1], base64[32];
-
 		for (size_t k = 0; k < PIECE; k++)
 			snprintf(hex + 2 * k, 3, "%02x", pieces[i][k]);
 		base64_piece(pieces[i], base64);
-		found += memmem(bytes, len, hex, 2 * PIECE) != NULL;
-		found += memmem(bytes, len, base64, strlen(base64)) != NULL;
+		add_needle(pieces[i], PIECE);
+		add_needle(hex, 2 * (size_t)PIECE);
+		add_needle(base64, strlen(base64));
+	}
+}
+
+static size_t count_needles(const uint8_t *bytes, size_t len)
+{
+	size_t found = 0;
+
+	for (size_t at = 0; at + 1 < len; at++) {
+		if (!begins[bytes[at] << 8 | bytes[at + 1]])
+			continue;
+		for (size_t i = 0; i < needle_count; i++)
+			found += needles[i].len <= len - at &&
+				 memcmp(bytes + at, needles[i].text, needles[i].len) == 0;
 	}
 	return found;
 }
@@ -177,7 +208,7 @@ static int scan_file(const char *path)
 		perror(path);
 		exit(2);
 	}
-	found = count_in(bytes, (size_t)size) + count_texts(bytes, (size_t)size);
+	found = count_needles(bytes, (size_t)size);
 	if (found)
 		printf("%s: %zu found\n", path, found);
 	free(bytes);
@@ -197,6 +228,7 @@ int main(int argc, char **argv)
 			"KEYFILE FILE...\n");
 		return 2;
 	}
+	make_needles();
 	for (int i = 3; i < argc; i++)
 		rc |= scan_file(argv[i]);
 	return rc;

@@ -121,6 +121,39 @@ static void test_wiping_leaves_zeros(void **state)
 	assert_memory_equal(bytes, want, sizeof(want));
 }
 
+/* In a child: limits cannot be taken back. Its exit code: 0, or what was wrong. */
+static int forbid_under(rlim_t most)
+{
+	const struct rlimit before = { most, most };
+	struct rlimit after;
+	int status;
+	pid_t child = fork();
+
+	if (child == 0) {
+		if (setrlimit(RLIMIT_CORE, &before) || secret_forbid_cores())
+			_exit(1);
+		/* Who may raise a limit has 1, everybody else what was there. */
+		if (getrlimit(RLIMIT_CORE, &after) || after.rlim_max > 1 ||
+		    after.rlim_cur != after.rlim_max || (most && after.rlim_cur != 1))
+			_exit(2);
+		_exit(0);
+	}
+	assert_true(child > 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_cores_are_forbidden_whatever_the_bound_was(void **state)
+{
+	struct rlimit now;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_CORE, &now), 0);
+	if (now.rlim_max)
+		assert_int_equal(forbid_under(now.rlim_max), 0);
+	assert_int_equal(forbid_under(0), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -129,6 +162,7 @@ int main(void)
 		cmocka_unit_test(test_memory_that_cannot_be_locked_will_do),
 		cmocka_unit_test(test_sizes_that_make_no_sense_are_refused),
 		cmocka_unit_test(test_wiping_leaves_zeros),
+		cmocka_unit_test(test_cores_are_forbidden_whatever_the_bound_was),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

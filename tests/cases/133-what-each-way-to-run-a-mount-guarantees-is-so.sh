@@ -26,7 +26,7 @@ opens() {
 }
 
 objects() {
-	rm -rf "$STATE"
+	rm -rf "$STATE" /run/holdfast # a ring of 17 MiB for each state
 	find "$SHARE" -mindepth 1 -delete
 	install -d -m 700 -o "$OWNER" -g "$(id -gn "$OWNER")" "$STATE" "$TMP/mnt-a"
 	chown "$OWNER:" "$SHARE" && chmod 777 "$SHARE"
@@ -73,19 +73,29 @@ row() {
 	step "$1: owners"
 }
 
-row "mount by root" root 1
-run setpriv --reuid 1000 --regid 1000 --clear-groups touch "${MOUNT[a]}/u"
-expect_text "owner" 1000 "$(stat -c %u "$SHARE/u")"
-run chown 2000 "${MOUNT[a]}/u"
-expect_text "owner" 2000 "$(stat -c %u "$SHARE/u")"
-run mknod "${MOUNT[a]}/n" b 0 0
-daemon_stop
+# wanted ROW: MODE_ROWS, a pattern of names: only those (guest-tests/cases/13-*, with older kernels).
+wanted() { [[ $1 =~ ${MODE_ROWS:-.} ]] && : $((DONE++)); }
+DONE=0
 
-row "mount by a user" nobody 0
-run "${ORDINARY[@]}" touch "${MOUNT[a]}/u"
-expect_text "owner" 65534 "$(stat -c %u "$SHARE/u")"
-! "${ORDINARY[@]}" chown 2000 "${MOUNT[a]}/u" 2>/dev/null || fail "chown"
-! "${ORDINARY[@]}" mknod "${MOUNT[a]}/n" b 0 0 2>/dev/null || fail "mknod"
-# Others are not let in, root neither.
-! ls "${MOUNT[a]}" >/dev/null 2>&1 || fail "root is let in"
-daemon_stop
+if wanted "mount by root"; then
+	# Directories are opened by handle below the share since this kernel.
+	row "mount by root" root "$(since 6.13)"
+	run setpriv --reuid 1000 --regid 1000 --clear-groups touch "${MOUNT[a]}/u"
+	expect_text "owner" 1000 "$(stat -c %u "$SHARE/u")"
+	run chown 2000 "${MOUNT[a]}/u"
+	expect_text "owner" 2000 "$(stat -c %u "$SHARE/u")"
+	run mknod "${MOUNT[a]}/n" b 0 0
+	daemon_stop
+fi
+
+if wanted "mount by a user"; then
+	row "mount by a user" nobody 0
+	run "${ORDINARY[@]}" touch "${MOUNT[a]}/u"
+	expect_text "owner" 65534 "$(stat -c %u "$SHARE/u")"
+	! "${ORDINARY[@]}" chown 2000 "${MOUNT[a]}/u" 2>/dev/null || fail "chown"
+	! "${ORDINARY[@]}" mknod "${MOUNT[a]}/n" b 0 0 2>/dev/null || fail "mknod"
+	# Others are not let in, root neither.
+	! ls "${MOUNT[a]}" >/dev/null 2>&1 || fail "root is let in"
+	daemon_stop
+fi
+((DONE)) || fail "no row of that name"

@@ -27,3 +27,6 @@ ordinary_subids() {
 	done
 	[[ -u $(command -v newuidmap) ]] || skip "newuidmap is not here, or not setuid"
 }
+
+# since VERSION: 1 if this kernel is that new, else 0.
+since() { [[ $(printf '%s\n' "$1" "$(uname -r)" | sort -V | head -n 1) == "$1" ]] && echo 1 || echo 0; }

@@ -171,6 +171,7 @@ uint8_t cache_type(const struct node *n); /* DT_* */
 bool cache_persistent(const struct node *n);
 bool cache_wildcard(const struct node *n);
 bool cache_submount(const struct node *n);
+uint64_t cache_dev(const struct node *n);
 uint64_t cache_ino(const struct node *n);
 uint64_t cache_shown_ino(const struct node *n);
 enum hostfs_kind cache_kind(const struct node *n);

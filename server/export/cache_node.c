@@ -278,6 +278,11 @@ bool cache_submount(const struct node *n)
 	return n->submount;
 }
 
+uint64_t cache_dev(const struct node *n)
+{
+	return n->home->dev;
+}
+
 uint64_t cache_ino(const struct node *n)
 {
 	return n->ino;

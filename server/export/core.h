@@ -152,6 +152,7 @@ struct worker {
 	bool scanning;	    /* this is the scan's worker: it waits for no scan */
 	bool may_wait;	    /* the request in hand may wait for a scan, or a lease on the host */
 	bool would_wait;    /* it would have had to */
+	bool unlinks_open;  /* what was unlinked last was open in the cache: a guess for the next */
 	struct step *steps; /* the resolver's */
 	size_t steps_room, steps_used;
 	unsigned resolving; /* depth of resolver calls */
@@ -233,6 +234,12 @@ int entry_node(struct worker *w, const struct looked *looked, struct node *paren
 /* The same for a persistent object whose numbers are known. -EEXIST: they are another node's. */
 int entry_node_minted(struct worker *w, const struct looked *looked, const struct minted *minted,
 		      struct node **out);
+
+/* The node that this inode number had last, with a reference, or NULL. A hint: nothing of it was compared. */
+struct node *entry_recent(struct worker *w, const struct looked *looked);
+
+/* The numbers of a node that persists. */
+void entry_minted_of(const struct node *n, struct minted *out);
 
 /* The numbers of a persistent object, from the cache if they are there. */
 int entry_minted(struct worker *w, const struct looked *looked, struct minted *out);

@@ -172,7 +172,7 @@ static int volatile_node(struct worker *w, const struct looked *looked, struct n
 
 /* --- objects whose handles do ---------------------------------------------------------------------------------- */
 
-static void minted_of(const struct node *n, struct minted *out)
+void entry_minted_of(const struct node *n, struct minted *out)
 {
 	out->rowid = cache_rowid(n);
 	out->nodeid = cache_nodeid(n);
@@ -213,6 +213,13 @@ static void recent_set(struct worker *w, const struct looked *looked, nodeid_t n
 	atomic_store_explicit(recent_of(w, looked), nodeid.v, memory_order_relaxed);
 }
 
+struct node *entry_recent(struct worker *w, const struct looked *looked)
+{
+	const nodeid_t recent = recent_get(w, looked);
+
+	return recent.v ? cache_find(w->x->cache, recent) : NULL;
+}
+
 /* The same under its own; where there is none *minted has the numbers of tweak 0. */
 static int cached_node(struct worker *w, const struct looked *looked, struct minted *minted,
 		       struct node **out)
@@ -240,7 +247,7 @@ int entry_minted(struct worker *w, const struct looked *looked, struct minted *o
 		return ret;
 	if (!n)
 		return store_assign(w, &looked->id, looked->stx.stx_ino, out, NULL, NULL);
-	minted_of(n, out);
+	entry_minted_of(n, out);
 	cache_put(w->x->cache, n);
 	return 0;
 }
@@ -340,7 +347,7 @@ static int entry_record(struct worker *w, struct node *n, struct node *parent, c
 	else
 		recorded = true;
 	if (cache_persistent(n) && !recorded) {
-		minted_of(n, &minted);
+		entry_minted_of(n, &minted);
 		ret = store_record(&rec, RECORD_SEEN, &minted, looked, cache_rowid(parent), name);
 		if (!ret)
 			ret = store_append(w, &rec, 1, since);

@@ -2,8 +2,8 @@
 /*
  * names.c - unlink, rename and link: the host's call, and what cache and map must know of it.
  *
- * What a name stands for is opened (O_PATH) before the call, so that afterwards the object itself can be
- * asked whether it is gone. The records of one call go into the ring as one. Called from the workers of
+ * What a name stands for is opened (O_PATH) before the call, or is open in the cache, so that afterwards the object itself
+ * can be asked whether it is gone. The records of one call go into the ring as one. Called from the workers of
  * operations, with the daemon's own credentials.
  */
 #include <errno.h>
@@ -14,24 +14,82 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "export/core.h"
+#include "export/glance.h"
 
 /* An object under a name, held while the name changes. */
 struct held {
-	int fd; /* O_PATH, or -1: there is none */
+	int fd;		   /* O_PATH, or -1: there is none */
+	struct node *node; /* whose descriptor that is, with a reference; NULL: it is ours */
 	struct looked looked;
 	struct minted minted; /* if looked.persistent */
 };
 
-static int held_open(struct worker *w, struct node *parent, const char *name, struct held *h)
+static void held_close(struct worker *w, struct held *h)
+{
+	if (!h->node)
+		fd_close(h->fd);
+	cache_put(w->x->cache, h->node);
+}
+
+/* Is what a glance showed this node's object? While it is open its inode number is not given to another. */
+static bool open_in_node(const struct node *n, const struct vantage *at,
+			 const struct looked *looked, struct identity *id)
+{
+	const struct statx *stx = &looked->stx;
+
+	if (cache_fd(n) < 0 || !cache_persistent(n) || cache_submount(n) ||
+	    nodeid_is_root(cache_nodeid(n)) ||
+	    (cache_kind(n) != HOSTFS_EXT4 && cache_kind(n) != HOSTFS_XFS))
+		return false;
+	cache_identity(n, id);
+	return looked->mount == at->mount && looked->dev == at->dev &&
+	       looked->dev == cache_dev(n) && id->place.attachment == at->attachment &&
+	       cache_ino(n) == stx->stx_ino && (stx->stx_mask & STATX_BTIME) &&
+	       id->btime_ns == glance_time_ns(&stx->stx_btime);
+}
+
+/* The object under the name by its node, if that is open: it spares opening it, its handle, and closing it. */
+static bool held_in_cache(struct worker *w, const struct vantage *at, const char *name,
+			  struct held *h)
+{
+	struct looked *looked = &h->looked;
+	struct node *n;
+
+	if (!at->persistent || hostfs_glance(w->x->hostfs, at, name, looked) < 0)
+		return false;
+	n = entry_recent(w, looked);
+	if (!n || !open_in_node(n, at, looked, &looked->id)) {
+		cache_put(w->x->cache, n);
+		return false;
+	}
+	looked->steady_ns = 0; /* it is about to change */
+	looked->attachment = at->attachment;
+	looked->kind = cache_kind(n);
+	looked->persistent = true;
+	looked->wildcard = cache_wildcard(n);
+	looked->anonymous = looked->mount_root = looked->subvol_root = false;
+	entry_minted_of(n, &h->minted);
+	h->node = n;
+	h->fd = cache_fd(n);
+	return true;
+}
+
+/* `cached`: a descriptor of the cache's will do. */
+static int held_open(struct worker *w, struct node *parent, const char *name, bool cached,
+		     struct held *h)
 {
 	struct identity id;
 	struct vantage at;
 	int ret = entry_vantage(w, parent, &id, &at);
 
 	h->fd = -1;
+	h->node = NULL;
 	h->looked.persistent = h->looked.subvol_root = false; /* until it was looked at */
 	if (ret)
 		return ret;
+	if (cached && held_in_cache(w, &at, name, h))
+		return 0;
+	h->looked.persistent = h->looked.subvol_root = false;
 	h->fd = openat(at.fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (h->fd < 0)
 		return errno_neg();
@@ -84,11 +142,13 @@ static void held_lost_name(struct worker *w, struct held *h, struct node *parent
 	if (!n && gone && h->looked.persistent &&
 	    entry_node_minted(w, &h->looked, &h->minted, &n) < 0)
 		n = NULL;
+	w->unlinks_open = n && cache_fd(n) >= 0;
 	if (!n)
 		return;
 	if (gone) {
+		/* A descriptor that is another node's cannot be given away: that node was dropped meanwhile. */
 		if (cache_may_keep(c) &&
-		    (cache_fd(n) >= 0 || cache_give_fd(c, n, fd_take(&h->fd)) >= 0)) {
+		    (cache_fd(n) >= 0 || (!h->node && cache_give_fd(c, n, fd_take(&h->fd)) >= 0))) {
 			cache_set_nameless(c, n, true);
 			cache_hold(c, n);
 		} else {
@@ -164,7 +224,7 @@ int export_unlink(struct worker *w, struct node *parent, const char *name, int a
 	struct held h;
 	struct record rec;
 	bool gone;
-	int ret = held_open(w, parent, name, &h);
+	int ret = held_open(w, parent, name, w->unlinks_open, &h);
 
 	if (ret)
 		return ret;
@@ -176,7 +236,7 @@ int export_unlink(struct worker *w, struct node *parent, const char *name, int a
 	append(w, &rec, record_lost(&rec, &h, parent, name, gone), store_since(w));
 	held_lost_name(w, &h, parent, name, gone);
 out:
-	fd_close(h.fd);
+	held_close(w, &h);
 	return ret;
 }
 
@@ -251,10 +311,10 @@ int export_rename(struct worker *w, struct node *from, const char *name, struct 
 	/* A whiteout under the old name is for the map a new object: it gets its row when it is looked up. */
 	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
 		return -EINVAL;
-	ret = held_open(w, from, name, &a);
+	ret = held_open(w, from, name, false, &a);
 	if (ret)
 		return ret;
-	ret = held_open(w, to, newname, &b);
+	ret = held_open(w, to, newname, false, &b);
 	if (ret && ret != -ENOENT)
 		goto out;
 	from_fd = node_fd(w, from);
@@ -267,8 +327,8 @@ int export_rename(struct worker *w, struct node *from, const char *name, struct 
 	if (ret == 0 && !same_object(&a, &b))
 		renamed(w, from, name, to, newname, flags & RENAME_EXCHANGE, &a, &b, since);
 out:
-	fd_close(a.fd);
-	fd_close(b.fd);
+	held_close(w, &a);
+	held_close(w, &b);
 	return ret;
 }
 

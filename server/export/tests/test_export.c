@@ -1162,6 +1162,73 @@ static void test_a_created_file_stays_while_open_though_the_host_unlinks_it(void
 	close(fd);
 }
 
+/* As CREATE does, and RELEASE: the node stays open. */
+static struct entry create_file(struct fixture *f, struct node *root, const char *name)
+{
+	struct entry e;
+	int fd = open(path_in(f, name), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	assert_int_equal(export_enter_fd(f->w, root, name, fd, &e), 0);
+	close(fd);
+	return e;
+}
+
+static bool has_row(struct fixture *f, struct entry e)
+{
+	struct found found;
+
+	return store_find(f->w, mint_rowid(f->w->mint, e.nodeid), &found) == 0;
+}
+
+static void test_what_is_open_in_the_cache_is_unlinked_by_that(void **state)
+{
+	struct fixture *f = *state;
+	struct node *root = hold(f, NODEID_ROOT);
+	struct entry a, b, c, d, e;
+
+	/* The first one says that the next may be open too. */
+	a = create_file(f, root, "a");
+	b = create_file(f, root, "b");
+	assert_int_equal(export_unlink(f->w, root, "a", 0), 0);
+	assert_true(f->w->unlinks_open);
+	assert_int_equal(export_unlink(f->w, root, "b", 0), 0);
+	assert_true(f->w->unlinks_open);
+	assert_false(has_row(f, a) || has_row(f, b));
+	is_stale(f, a);
+	is_stale(f, b);
+
+	/* It has another name. */
+	c = create_file(f, root, "c");
+	assert_int_equal(link(path_in(f, "c"), path_in(f, "c2")), 0);
+	look_up_path(f, "c2");
+	assert_int_equal(export_unlink(f->w, root, "c", 0), 0);
+	assert_true(has_row(f, c));
+
+	/* The host has put another one there, and the first elsewhere. */
+	d = create_file(f, root, "d");
+	assert_int_equal(rename(path_in(f, "d"), path_in(f, "d2")), 0);
+	make_file(f, "d");
+	assert_int_equal(export_unlink(f->w, root, "d", 0), 0);
+	assert_true(has_row(f, d));
+	assert_int_equal(export_unlink(f->w, root, "none", 0), -ENOENT);
+
+	/* What is not open is opened. */
+	make_file(f, "e");
+	e = look_up_path(f, "e");
+	assert_int_equal(export_unlink(f->w, root, "e", 0), 0);
+	assert_false(has_row(f, e));
+	node_put(f->w, root);
+
+	opens(f, c, host_ino(f, "c2"));
+	opens(f, d, host_ino(f, "d2"));
+	restart(f);
+	opens(f, c, host_ino(f, "c2"));
+	opens(f, d, host_ino(f, "d2"));
+	is_stale(f, a);
+	is_stale(f, b);
+	is_stale(f, e);
+}
+
 static void test_lost_records_leave_no_clean_map(void **state)
 {
 	struct fixture *f = *state;
@@ -1341,6 +1408,7 @@ int main(void)
 		T(test_a_worker_that_cannot_follow_a_revoke_answers_nothing),
 		T(test_a_removed_directory_lives_until_forget_though_its_node_went),
 		T(test_a_name_moved_out_leaves_the_others),
+		T(test_what_is_open_in_the_cache_is_unlinked_by_that),
 		T(test_a_created_file_stays_while_open_though_the_host_unlinks_it),
 		T(test_lost_records_leave_no_clean_map),
 		T(test_unknown_nodeids_are_not_stale_while_records_are_lost),

@@ -25,7 +25,8 @@ is_shut_in() {
 			expect_text "$(<"$task/comm") $name" "${want#*=}" "$(sed -n "s/^$name:[[:space:]]*//p" "$task/status")"
 		done
 	done
-	expect_text "core dumps" "0 0" "$(awk '/^Max core/ { print $5, $6 }' "/proc/$1/limits")"
+	# Not 0, at which a program that takes cores would get one.
+	expect_text "core dumps" "1 1" "$(awk '/^Max core/ { print $5, $6 }' "/proc/$1/limits")"
 	no_descriptor_is_inherited "$1"
 }
 

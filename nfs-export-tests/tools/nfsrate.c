@@ -94,7 +94,8 @@ static void ask(const char *what, unsigned i)
 
 	switch (*what) {
 	case 'g':
-		if (statx(files[i], "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &stx))
+		if (statx(files[i], "", AT_EMPTY_PATH | AT_STATX_FORCE_SYNC, STATX_BASIC_STATS,
+			  &stx))
 			err(1, "GETATTR");
 		break;
 	case 'l':
@@ -127,7 +128,9 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	/* O_PATH opens nothing at the server. */
-	open_all(argv[2], argv[1][0] == 'g' ? O_PATH : argv[1][0] == 'r' ? O_RDONLY | O_DIRECT : -1);
+	open_all(argv[2], argv[1][0] == 'g'   ? O_PATH
+			  : argv[1][0] == 'r' ? O_RDONLY | O_DIRECT
+					      : -1);
 	drop_caches();
 	begun = now();
 	for (unsigned k = 0; k < DIRS * FILES; k++)

@@ -279,7 +279,8 @@ static int time_first(const char *dir, const char *what, long n)
 		snprintf(name, sizeof(name), "file-%ld", i);
 		worker_begin(w, false);
 		ret = export_lookup(w, root, name, &e);
-		export_forget(w, e.nodeid, 1);
+		if (!ret)
+			export_forget(w, e.nodeid, 1);
 	}
 	thread = thread_ns() - thread;
 	if (!ret)

@@ -38,7 +38,7 @@ for version in 3 4; do
 	held_start server 4 $version other$version
 	held server other$version busy
 done
-guest_do server 'held do /tmp/heldother3 quit; held do /tmp/heldother4 quit; sleep 1; umount /v4' >/dev/null
+guest_do server 'held do /tmp/heldother3 quit; held do /tmp/heldother4 quit; i=0; until umount /v4; do i=$((i + 1)); [ $i -lt 50 ] || exit 1; sleep 0.2; done' 60 >/dev/null
 tree_verify 3:first,crash 4:first,crash
 for version in 3 4; do list_compare client /v$version/storm-$version "$SHARE/storm-$version"; done
 if [[ $GUEST_BACKEND == holdfast ]]; then

@@ -3,5 +3,5 @@
 # limit: 1200
 # weight: 60
 # Its handles hold the parent too, and every request walks up from the file: as case 200 otherwise.
-NFS_EXPORT_OPTIONS=rw,fsid=1,no_root_squash,insecure,sync,subtree_check
+NFS_SUBTREE=subtree_check
 . "$(dirname "$0")/200-held-files-stay-the-same-over-a-replaced-daemon.sh"

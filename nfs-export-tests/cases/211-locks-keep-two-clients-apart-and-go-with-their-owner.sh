@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # limit: 1200
 # weight: 90
+# matrix: KERNEL=6.12,6.1 NFS_SUBTREE=no_subtree_check,subtree_check NFS_CACHE=auto,always
 # Of two clients one has the lock, over v3 and v4.2 alike, also after the daemon was replaced; when its owner goes, by
 # its own end or with its whole machine, the other one gets it.
 . "$(dirname "$0")/../../tests/lib/case.sh"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # limit: 1200
 # weight: 90
+# matrix: KERNEL=6.12,6.1 NFS_SUBTREE=no_subtree_check,subtree_check NFS_CACHE=auto,always
 # Two guests create, write, truncate, rename, link and remove at random, each against a model of its own and both in one
 # directory, over v3 and v4.2, while the server's caches are dropped: both see at the end what the host has.
 . "$(dirname "$0")/../../tests/lib/case.sh"

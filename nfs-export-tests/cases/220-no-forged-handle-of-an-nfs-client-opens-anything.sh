@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # limit: 1200
 # weight: 90
+# matrix: KERNEL=6.12,6.1 NFS_SUBTREE=no_subtree_check,subtree_check NFS_CACHE=auto,always
 # A hostile client changes every field of its handles, invents others, keeps those of deleted files, takes them of another
 # export and of what lies above an exported subdirectory, over NFSv3 and by open_by_handle_at in the guest: stale, all of
 # them, and never another object.
@@ -27,9 +28,9 @@ mkdir "$OTHER"
 run "$NFS_BIN/held" make "$OTHER" 2 5
 # A second share, with a state and a daemon of its own, at /srv2.
 SHARE2=$SHARE STATE2=$STATE
-SHARE=$OTHER STATE=$TMP/state2 share_serve e
+SHARE=$OTHER STATE=$TMP/state2 share_serve e "${SERVE_OPTIONS[@]}"
 SHARE=$SHARE2 STATE=$STATE2
-share_serve d
+share_serve d "${SERVE_OPTIONS[@]}"
 network_args server client 1
 guest_boot server "$KERNEL" "share=${SOCKET[d]}" "share2=${SOCKET[e]}"
 guest_do server 'nfsserver load 10.99.0.1 server' 60

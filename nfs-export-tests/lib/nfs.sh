@@ -5,6 +5,12 @@
 #
 # The server guest is "server": the share at /srv, the client's mounts at /v3 and /v4. Every part that fails shows both
 # sides' logs, and what `holdfast inspect` says of the handles that are concerned.
+#
+# What is combined in test-full ("# matrix:" in a case's head) comes by the environment:
+#   KERNEL=6.12|6.1                               of the guests
+#   NFS_SUBTREE=no_subtree_check|subtree_check    in the export
+#   NFS_CACHE=auto|always                         of the device
+#   NFS_CLIENT=near|far                           in the server's guest, over loopback, or in a second one: $CLIENT
 
 . "$ROOT/guest-tests/lib/guest.sh"
 "$ROOT/nfs-export-tests/lib/prepare" || fail "what the NFS cases need cannot be made"
@@ -12,8 +18,12 @@ NFS_BIN=$ROOT/build/guest/nfs-bin
 KERNEL=${KERNEL:-6.12}
 # 3 and 4; one of them to see what the other makes of a back-end whose handles do not persist.
 VERSIONS=${NFS_VERSIONS:-3 4}
+NFS_SUBTREE=${NFS_SUBTREE:-no_subtree_check}
+SERVE_OPTIONS=("--cache=${NFS_CACHE:-auto}")
+CLIENT=server
+[[ ${NFS_CLIENT:-near} == near ]] || CLIENT=client
 # What is exported to whom; fsid= is what every handle begins with, in every run of the server.
-NFS_EXPORT_OPTIONS=${NFS_EXPORT_OPTIONS:-rw,fsid=1,no_root_squash,insecure,sync,no_subtree_check}
+NFS_EXPORT_OPTIONS=${NFS_EXPORT_OPTIONS:-rw,fsid=1,no_root_squash,insecure,sync,$NFS_SUBTREE}
 NFS_EXPORTS=("*:/srv $NFS_EXPORT_OPTIONS")
 # The tree: directories, files in each, held ones of all.
 TREE_DIRS=40 TREE_FILES=50 TREE_HELD=100
@@ -23,15 +33,21 @@ TREE_DIRS=40 TREE_FILES=50 TREE_HELD=100
 
 # server_boot [OPTION...]: the share by a new device, in a new guest, exported.
 server_boot() {
-	share_serve d "$@"
+	share_serve d "${SERVE_OPTIONS[@]}" "$@"
 	server_machine
 	server_export
+}
+
+# nfs_boot [OPTION...]: the same, and the guest of the client if that is another.
+nfs_boot() {
+	server_boot "$@"
+	[[ $CLIENT == server ]] || client_boot
 }
 
 server_machine() {
 	network_args server client 1
 	guest_boot server "$KERNEL" "share=${SOCKET[d]}"
-	guest_do server 'nfsserver load 10.99.0.1 server' 60
+	guest_do server 'nfsserver load 10.99.0.1 server' 200
 }
 
 # client_boot: a second guest, without a share, on the same wire.
@@ -41,7 +57,7 @@ client_boot() {
 	GUEST_DISK=$TMP/disk-client
 	guest_boot client "$KERNEL"
 	GUEST_DISK=$disk
-	guest_do client 'nfsserver load 10.99.0.2 client; nfsserver notify' 60
+	guest_do client 'nfsserver load 10.99.0.2 client; nfsserver notify' 200
 }
 
 # A wire of datagrams between two UNIX sockets: either end may go and come back.
@@ -75,27 +91,28 @@ server_export() {
 server_start() {
 	local quoted
 	quoted=$(printf " '%s'" "${NFS_EXPORTS[@]}")
-	guest_do server "nfsserver start ${1:-10}$quoted" 60
+	guest_do server "nfsserver start ${1:-10}$quoted" 200
 }
 
 # server_quiet: nfsd stopped, the share unmounted.
 server_quiet() {
-	guest_do server 'nfsserver stop && umount /srv' 60
+	guest_do server 'nfsserver stop && umount /srv' 200
 }
 
-# nfs_mount GUEST 3|4.2 [SERVER [DIR]]: at /v3 or /v4.
+# nfs_mount GUEST 3|4.2 [SERVER [DIR]]: at /v3 or /v4. The server's own guest takes it by loopback, where v3 has no locks.
 nfs_mount() {
-	local dir=/v${2%.*} options
+	local dir=/v${2%.*} options address=${3:-}
+	[[ -n $address || $1 == server ]] || address=10.99.0.1
 	case $2 in
 	3) options=vers=3,tcp,mountproto=tcp ;;
 	*) options=vers=$2,tcp ;;
 	esac
-	[[ -n ${3:-} || $2 != 3 ]] || options+=,nolock
-	guest_do "$1" "mkdir -p $dir && mount.nfs -o $options,${NFS_MOUNT_OPTIONS:-hard} ${3:-127.0.0.1}:${4:-/srv} $dir" 60
+	[[ -n $address || $2 != 3 ]] || options+=,nolock
+	guest_do "$1" "mkdir -p $dir && mount.nfs -o $options,${NFS_MOUNT_OPTIONS:-hard} ${address:-127.0.0.1}:${4:-/srv} $dir" 200
 }
 
 # share_lookups: what another user of the share does first after it was mounted anew.
-share_lookups() { guest_do server "cd /srv && ls -lR d02* d03* >/dev/null && cat d0[23]*/f04* >/dev/null" 100; }
+share_lookups() { guest_do server "cd /srv && ls -lR d02* d03* >/dev/null && cat d0[23]*/f04* >/dev/null" 200; }
 
 # device_replace kill9|end|dead: unplugged, the daemon ended (killed now, by itself, or killed before), another one plugged.
 device_replace() {
@@ -168,13 +185,23 @@ nfs_handles() {
 	done
 }
 
-guest_drop() { guest_do "$1" 'sync; for i in 1 2 3 4; do echo 3 >/proc/sys/vm/drop_caches; done' 60; }
+# caches_drop: in all guests.
+caches_drop() {
+	local guest
+	for guest in "${!GUEST_PID[@]}"; do guest_drop "$guest"; done
+}
+
+guest_drop() { guest_do "$1" 'sync; for i in 1 2 3 4; do echo 3 >/proc/sys/vm/drop_caches; done' 200; }
 
 # ---- load ------------------------------------------------------------------------------------------------
 
-# storm_begin GUEST ID MODE DIR SEED STEPS [SECONDS [CRASHES]]: in the background of the guest.
+# storm_begin GUEST ID MODE DIR SEED STEPS [SECONDS [CRASHES]]: in the background of the guest. With subtree_check a file has
+# another handle in each directory that it has a name in, and clients of Linux take it for another file there, of any exported
+# file system: so none gets a name in a second one.
 storm_begin() {
-	guest_do "$1" "(setsid sh -c 'storm $3 $4 $5 $6 ${7:-} ${8:-}; echo \$? >/tmp/storm-$2.rc') >/tmp/storm-$2.log 2>&1 </dev/null &"
+	local mode=$3
+	[[ $mode != run || $NFS_SUBTREE == no_subtree_check ]] || mode=home
+	guest_do "$1" "(setsid sh -c 'storm $mode $4 $5 $6 ${7:-} ${8:-}; echo \$? >/tmp/storm-$2.rc') >/tmp/storm-$2.log 2>&1 </dev/null &"
 }
 
 # storm_end GUEST ID [SECONDS]: it must have found everything as it should be.

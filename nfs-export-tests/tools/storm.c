@@ -7,6 +7,7 @@
  *                                         read must be what the model has; for SECONDS, if given, however many steps.
  *                                         A call that was done when the server crashed and not answered is done again:
  *                                         so many may find the name there, or gone, already
+ *   storm home DIR SEED STEPS [...]       the same, but what is no directory stays in the one it was made in, by all its names
  *   storm share DIR SEED STEPS            works in DIR together with others, so that names may come and go: a call may find
  *                                         a name missing or taken, nothing else
  *   storm list DIR                        "PATH TYPE MODE LINKS SIZE HASH" of everything in DIR, to be sorted and compared
@@ -55,7 +56,7 @@ static const char *top;
 static uint64_t random_state;
 static unsigned step, serial;
 static char kept[KEPT][160];
-static bool shared;
+static bool shared, home;
 static unsigned crashes;
 static unsigned late;
 
@@ -314,6 +315,8 @@ static void do_link(void)
 	added = name_new(names[n].object);
 	if (added < 0)
 		return;
+	if (home)
+		names[added].parent = names[n].parent;
 	path_of(to, added);
 	note("link %s %s", from, to);
 	if (!done(link(from, to), EEXIST))
@@ -332,8 +335,11 @@ static void do_rename(void)
 	if (n < 0)
 		return;
 	if (over >= 0 &&
-	    (names[n].object->type == TYPE_DIR || names[over].object == names[n].object))
+	    (names[n].object->type == TYPE_DIR || names[over].object == names[n].object ||
+	     (home && names[over].parent != names[n].parent)))
 		over = -1;
+	if (home && names[n].object->type != TYPE_DIR)
+		parent = names[n].parent;
 	if (over < 0 && (is_below(parent, n) || names[n].object->type == TYPE_DIR) && parent != -1)
 		parent = -1; /* directories move to the top, so that the tree stays flat */
 	path_of(from, n);
@@ -594,14 +600,15 @@ static int list_one(const char *path, const struct stat *st, int type, struct FT
 int main(int argc, char **argv)
 {
 	if (argc < 3)
-		errx(2, "run|share DIR SEED STEPS | list DIR");
+		errx(2, "run|home|share DIR SEED STEPS | list DIR");
 	top = argv[2];
 	if (!strcmp(argv[1], "list"))
 		return nftw(top, list_one, 32, FTW_PHYS) ? 1 : 0;
 	if (argc < 5)
-		errx(2, "run|share DIR SEED STEPS");
+		errx(2, "run|home|share DIR SEED STEPS");
 	crashes = argc > 6 ? (unsigned)strtoul(argv[6], NULL, 10) : 0;
 	shared = !strcmp(argv[1], "share");
+	home = !strcmp(argv[1], "home");
 	random_state = strtoull(argv[3], NULL, 10) * 7919 + 17;
 	return run((unsigned)strtoul(argv[4], NULL, 10), argc > 5 ? strtod(argv[5], NULL) : 0);
 }

@@ -55,7 +55,7 @@ FUZZ_SRC := $(sort $(wildcard fuzz/*.c))
 BENCH_DEVICE_SRC := $(sort $(wildcard bench/device/*.c))
 ALL_C := $(SERVER_SRC) $(UNIT_SRC) $(HELPER_SRC) $(TOOL_SRC) $(BENCH_SRC) $(BENCH_DEVICE_SRC) $(FUZZ_SRC)
 ALL_H := $(sort $(shell find server include tests fuzz bench -name '*.h'))
-SCRIPTS := fuzz/run bench/run tests/run tests/demo.sh .ci/run $(sort $(wildcard tests/lib/* tests/cases/*.sh))
+SCRIPTS := fuzz/run bench/run bench/nfs tests/run tests/demo.sh .ci/run $(sort $(wildcard tests/lib/* tests/cases/*.sh))
 
 # The native front-end: a library for the tests of the whole back-end, bench and hostile cases.
 NATIVE_SRC := $(sort $(wildcard guest-tests/native/*.c))

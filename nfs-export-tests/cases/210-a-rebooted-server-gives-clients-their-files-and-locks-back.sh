@@ -26,7 +26,7 @@ step "the server's plug is pulled"
 # What nfsdcld wrote of its clients is on the disk when the file system's journal is: after 5 s, or now.
 guest_do server 'sync /var/lib/nfs/nfsdcld'
 # 100 locks are claimed one by one: a loaded machine needs its time.
-server_crash 20
+server_crash $((2 * GRACE))
 step "the client goes on"
 for version in 3 4; do
 	held client $version check

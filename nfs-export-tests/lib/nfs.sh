@@ -16,6 +16,8 @@
 "$ROOT/nfs-export-tests/lib/prepare" || fail "what the NFS cases need cannot be made"
 NFS_BIN=$ROOT/build/guest/nfs-bin
 KERNEL=${KERNEL:-6.12}
+# Seconds in which clients claim what they held, and which a lease lasts: more on a machine that has much else to do.
+GRACE=${NFS_GRACE:-10}
 # 3 and 4; one of them to see what the other makes of a back-end whose handles do not persist.
 VERSIONS=${NFS_VERSIONS:-3 4}
 NFS_SUBTREE=${NFS_SUBTREE:-no_subtree_check}
@@ -79,7 +81,7 @@ server_crash() {
 	server_machine
 	guest_mount server share /srv
 	share_lookups
-	server_start "${1:-10}"
+	server_start "${1:-$GRACE}"
 }
 
 # server_export: mounts the share and starts nfsd.
@@ -91,7 +93,7 @@ server_export() {
 server_start() {
 	local quoted
 	quoted=$(printf " '%s'" "${NFS_EXPORTS[@]}")
-	guest_do server "nfsserver start ${1:-10}$quoted" 200
+	guest_do server "nfsserver start ${1:-$GRACE}$quoted" 200
 }
 
 # server_quiet: nfsd stopped, the share unmounted.

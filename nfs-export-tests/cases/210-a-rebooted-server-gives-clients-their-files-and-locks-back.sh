@@ -48,7 +48,7 @@ for version in 3 4; do list_compare client /v$version/storm-$version "$SHARE/sto
 if [[ $GUEST_BACKEND == holdfast ]]; then
 	step "the guest reboots, with the same daemon"
 	guest_reboot server
-	guest_do server 'nfsserver load 10.99.0.1 server' 60
+	guest_do server 'nfsserver load 10.99.0.1 server' 200
 	server_export
 	for version in 3 4; do
 		held client $version check

@@ -33,7 +33,7 @@ SHARE=$SHARE2 STATE=$STATE2
 share_serve d "${SERVE_OPTIONS[@]}"
 network_args server client 1
 guest_boot server "$KERNEL" "share=${SOCKET[d]}" "share2=${SOCKET[e]}"
-guest_do server 'nfsserver load 10.99.0.1 server' 60
+guest_do server 'nfsserver load 10.99.0.1 server' 200
 guest_mount server share /srv
 guest_mount server share2 /srv2
 # No two numbers differ by one bit only: a turned bit must not name the other export, which is open to the client too.

@@ -43,7 +43,7 @@ ganesha_start
 GUEST_ARGS=(-initrd "$GUEST_BUILD/$KERNEL/initramfs-nfs" -netdev "user,id=net"
 	-device "virtio-net-pci,netdev=net,addr=0x12")
 guest_boot client "$KERNEL"
-guest_do client 'nfsserver load 10.0.2.15 client' 60
+guest_do client 'nfsserver load 10.0.2.15 client' 200
 # A client that reads by READ_PLUS, as that of 6.12 does by v4.2, gets no byte of any file from Ganesha 4.3, whatever is exported.
 version=4.2 && [[ $KERNEL == 6.1 ]] || version=4.1
 nfs_mount client $version 10.0.2.2 /e

@@ -136,6 +136,9 @@ void cache_hold(struct cache *c, struct node *n);
 /* Does anybody but the caller hold a reference (an open file does)? */
 bool cache_in_use(struct cache *c, struct node *n);
 
+/* The largest store_mark() that a node has room for. */
+#define CACHE_MARK_MAX ((1U << 30) - 1)
+
 /* Does the map know this name of the node? The store_mark() of before it was recorded, or 0: it is not known to. */
 uint32_t cache_recorded(struct cache *c, struct node *n);
 void cache_set_recorded(struct cache *c, struct node *n, uint32_t mark);

@@ -152,7 +152,7 @@ void cache_settle(struct cache *c, struct node *n, nodeid_t parent, const char *
 	pthread_mutex_lock(&s->lock);
 	if (node_has_name(n, parent, name)) {
 		node_set_nameless(c, n, false);
-		n->recorded = mark & ((1U << 30) - 1);
+		n->recorded = mark & CACHE_MARK_MAX;
 		node_found(n, stamp, looked);
 	}
 	pthread_mutex_unlock(&s->lock);
@@ -190,7 +190,7 @@ void cache_set_recorded(struct cache *c, struct node *n, uint32_t mark)
 	struct shard *s = shard_of(c, n->nodeid);
 
 	pthread_mutex_lock(&s->lock);
-	n->recorded = mark & ((1U << 30) - 1);
+	n->recorded = mark & CACHE_MARK_MAX;
 	pthread_mutex_unlock(&s->lock);
 }
 

@@ -16,9 +16,8 @@
 #include "export/core.h"
 
 #define SNAPSHOT_MS 100
-#define MARK_MASK 0x1fffffffU /* what a node has room for; so many drops take years */
-#define FULL_WAIT_MS 100      /* a full ring: wait this long, */
-#define FULL_WAITS 20	      /* so many times, then go on without */
+#define FULL_WAIT_MS 100 /* a full ring: wait this long, */
+#define FULL_WAITS 20	 /* so many times, then go on without */
 
 uint64_t store_since(struct worker *w)
 {
@@ -29,7 +28,9 @@ uint32_t store_mark(struct worker *w)
 {
 	const struct ring *r = w->x->ring;
 
-	return STORE_MARK_FIRST + (r ? ring_shared_get(r, RING_DROPS) & MARK_MASK : 0);
+	/* So many drops as begin it anew take years. */
+	return STORE_MARK_FIRST +
+	       (r ? (uint32_t)(ring_shared_get(r, RING_DROPS) % CACHE_MARK_MAX) : 0);
 }
 
 /* --- finding ------------------------------------------------------------------------------------------------ */

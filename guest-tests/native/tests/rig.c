@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -181,6 +182,21 @@ void rig_put(const struct rig *rig, const char *path, const void *bytes, size_t 
 
 	CHECK_OK(pwrite_full(fd, bytes, len, 0));
 	(void)fd_close(fd);
+}
+
+void rig_tree(const struct rig *rig, unsigned dirs, unsigned files)
+{
+	char path[4096];
+
+	CHECK(dirs > 0);
+	for (unsigned i = 0; i < dirs; i++) {
+		(void)snprintf(path, sizeof(path), "%s/d%u", rig->share, i);
+		CHECK_OK(mkdir(path, 0755));
+	}
+	for (unsigned i = 0; i < files; i++) {
+		(void)snprintf(path, sizeof(path), "d%u/f%u", i % dirs, i);
+		rig_put(rig, path, path, strlen(path));
+	}
 }
 
 size_t rig_get(const struct rig *rig, const char *path, void *bytes, size_t max)

@@ -68,6 +68,8 @@ void rig_disconnect(struct rig *rig);
 
 /* A file of the share itself, by its path below it. */
 void rig_put(const struct rig *rig, const char *path, const void *bytes, size_t len);
+/* Directories dN and in them, in turn, files fM, of which each one's content is its path. */
+void rig_tree(const struct rig *rig, unsigned dirs, unsigned files);
 size_t rig_get(const struct rig *rig, const char *path, void *bytes, size_t max);
 /* The nodeid of a name in the root. */
 uint64_t rig_lookup(struct rig *rig, const char *name);

@@ -313,16 +313,10 @@ static struct {
 
 static void make_tree(const struct rig *rig)
 {
-	char path[4096];
-
-	for (unsigned i = 0; i < DIRS; i++) {
-		(void)snprintf(path, sizeof(path), "%s/d%u", rig->share, i);
-		CHECK_OK(mkdir(path, 0755));
-	}
+	rig_tree(rig, DIRS, FILES);
 	for (unsigned i = 0; i < FILES; i++) {
 		(void)snprintf(files[i].name, sizeof(files[i].name), "f%u", i);
 		(void)snprintf(files[i].path, sizeof(files[i].path), "d%u/f%u", i % DIRS, i);
-		rig_put(rig, files[i].path, files[i].path, strlen(files[i].path));
 	}
 }
 

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/util.h"
 #include "rig.h"
@@ -94,20 +93,6 @@ static bool is_real(uint64_t nodeid)
 
 /* --- the test ---------------------------------------------------------------------------------------------------- */
 
-static void make_tree(const struct rig *rig)
-{
-	char path[4096];
-
-	for (unsigned i = 0; i < DIRS; i++) {
-		(void)snprintf(path, sizeof(path), "%s/d%u", rig->share, i);
-		CHECK_OK(mkdir(path, 0755));
-	}
-	for (unsigned i = 0; i < FILES; i++) {
-		(void)snprintf(path, sizeof(path), "d%u/f%u", i % DIRS, i);
-		rig_put(rig, path, path, strlen(path));
-	}
-}
-
 static void look_up(struct rig *rig, uint64_t parent, const char *name, struct real *out)
 {
 	struct fuse_entry_out entry;
@@ -178,7 +163,7 @@ static void test_guesses(struct rig *rig)
 	const unsigned count = value ? (unsigned)strtoul(value, NULL, 10) : 0;
 
 	CHECK(count >= ARRAY_LEN(ways));
-	make_tree(rig);
+	rig_tree(rig, DIRS, FILES);
 	rig_start(rig, NULL, NULL);
 	rig_connect(rig, NULL);
 	look_all_up(rig);

@@ -15,7 +15,9 @@
 #include "base/log.h"
 #include "base/secret_heap.h"
 #include "base/util.h"
+#include "export.h"
 #include "export/core.h"
+#include "shuffle.h"
 
 #define ROUNDS 5
 
@@ -25,36 +27,13 @@ static int fail(const char *what, int error)
 	return 1;
 }
 
+/* HELPER=1: the sealing key in a process of its own. */
 static int open_export(const char *dir, struct export **x, struct worker **w)
 {
-	static char share[4096], state[4096];
 	static struct keysource key;
-	struct export_config config = { .share = share,
-					.statepath = state,
-					.handles = HANDLES_PREFER,
-					.max_nodes =
-						256, /* as good as none: every decode is cold */
-					.max_fds = 64 };
-	int code, ret;
+	int ret = bench_open(dir, NULL, getenv("HELPER") ? &key : NULL, x, w);
 
-	snprintf(share, sizeof(share), "%s/share", dir);
-	snprintf(state, sizeof(state), "%s/state", dir);
-	if (mkdir(state, 0700) < 0 && errno != EEXIST)
-		return -errno;
-	config.statedir = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	config.rundir = config.statedir;
-	/* HELPER=1: the sealing key in a process of its own; it makes no key, a run without it must come first. */
-	if (getenv("HELPER")) {
-		ret = helper_start(&key, config.statedir, &config.helper);
-		if (ret)
-			return ret;
-	}
-	ret = export_open(&config, x, &code);
-	if (!ret)
-		ret = worker_new(*x, w);
-	if (!ret && (!*x || !*w))
-		ret = -ENOMEM;
-	return ret;
+	return !ret && (!*x || !*w) ? -ENOMEM : ret;
 }
 
 static uint64_t cpu_ns(clockid_t clock)
@@ -79,23 +58,6 @@ struct target {
 	struct identity id;
 	char name[32];
 };
-
-static void shuffle(struct target *t, long n)
-{
-	uint64_t state = 88172645463325252ULL;
-
-	for (long i = n - 1; i > 0; i--) {
-		struct target swap = t[i];
-		long k;
-
-		state ^= state << 13;
-		state ^= state >> 7;
-		state ^= state << 17;
-		k = (long)(state % (uint64_t)(i + 1));
-		t[i] = t[k];
-		t[k] = swap;
-	}
-}
 
 static int take_targets(struct export *x, struct worker *w, struct target *t, long n)
 {
@@ -192,7 +154,7 @@ static int bench_decode(const char *dir, long n)
 		free(t);
 		return fail("decode", ret);
 	}
-	shuffle(t, n);
+	shuffle(t, (size_t)n, sizeof(*t));
 	printf("cold decode of %ld nodeids to O_PATH descriptors, CPU time, ns each\n", n);
 	printf("%10s %10s %10s %8s\n", "decode", "calls", "row", "ratio");
 	for (int i = 0; i < ROUNDS; i++) {

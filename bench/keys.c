@@ -22,7 +22,9 @@
 #include "base/log.h"
 #include "base/secret_heap.h"
 #include "base/util.h"
+#include "export.h"
 #include "export/core.h"
+#include "shuffle.h"
 
 #define NS 1000000000ULL
 #define QUIET_NS (3 * NS)
@@ -42,25 +44,7 @@ static int fail(const char *what, int error)
 
 static int open_export(const char *dir, struct opened *o)
 {
-	static char share[4096], state[4096];
-	struct export_config config = { .share = share,
-					.statepath = state,
-					.handles = HANDLES_PREFER,
-					.max_nodes = 256, /* as good as none */
-					.max_fds = 64 };
-	const char *run = getenv("RUN");
-	int code, ret;
-
-	snprintf(share, sizeof(share), "%s/share", dir);
-	snprintf(state, sizeof(state), "%s/state", dir);
-	if (mkdir(state, 0700) < 0 && errno != EEXIST)
-		return -errno;
-	config.statedir = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	config.rundir = run ? open(run, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : config.statedir;
-	ret = export_open(&config, &o->x, &code);
-	if (!ret)
-		ret = worker_new(o->x, &o->w);
-	return ret;
+	return bench_open(dir, getenv("RUN"), NULL, &o->x, &o->w);
 }
 
 static void close_export(struct opened *o)
@@ -152,23 +136,6 @@ static int take(struct opened *o, const char *dir, const char *prefix, bool dirs
 	return ret ? ret : ring_wait_drained(o->x->ring, ring_tail(o->x->ring), 60000);
 }
 
-static void shuffle(nodeid_t *t, long n)
-{
-	uint64_t state = 88172645463325252ULL;
-
-	for (long i = n - 1; i > 0; i--) {
-		nodeid_t swap = t[i];
-		long k;
-
-		state ^= state << 13;
-		state ^= state >> 7;
-		state ^= state << 17;
-		k = (long)(state % (uint64_t)(i + 1));
-		t[i] = t[k];
-		t[k] = swap;
-	}
-}
-
 /* As the kernel decodes a handle. */
 static int decode(struct opened *o, nodeid_t id, uint64_t *ns)
 {
@@ -193,7 +160,7 @@ static int bench_forged(struct opened *o, long n, nodeid_t *t, struct samples *s
 
 	if (ret)
 		return ret;
-	shuffle(t, n);
+	shuffle(t, (size_t)n, sizeof(*t));
 	for (int round = 0; round < 3; round++) {
 		for (long i = 0; i < n; i++) {
 			ret = decode(o, t[i], &ns);
@@ -330,7 +297,7 @@ static int bench_meanwhile(struct opened *o, long n, char **command, nodeid_t *t
 
 	if (ret)
 		return ret;
-	shuffle(t, n);
+	shuffle(t, (size_t)n, sizeof(*t));
 	ret = decodes_until(o, t, n, s, clock_ns() + QUIET_NS, 0);
 	if (ret)
 		return ret;

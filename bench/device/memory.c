@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/util.h"
+#include "../shuffle.h"
 #include "device.h"
 #include "ops.h"
 #include "table.h"
@@ -102,23 +103,6 @@ static const unsigned depths[] = { 1, 16, 64 };
 #define WANTED_DECODE 0.6
 #define WANTED_P99 10.0
 
-static void shuffle(uint64_t *v, unsigned n)
-{
-	uint64_t state = 88172645463325252ULL;
-
-	for (unsigned i = n - 1; i > 0; i--) {
-		const uint64_t swap = v[i];
-		unsigned k;
-
-		state ^= state << 13;
-		state ^= state >> 7;
-		state ^= state << 17;
-		k = (unsigned)(state % (i + 1));
-		v[i] = v[k];
-		v[k] = swap;
-	}
-}
-
 /* The nodeids of the first `n` files below cold/, which are forgotten then. */
 static int take_handles(struct load *l, struct ops_context *c, unsigned n)
 {
@@ -211,7 +195,7 @@ int bench_decode(const char *dir, unsigned handles, struct side *s)
 	if (!ret)
 		ret = take_handles(&load, &c, handles);
 	if (!ret) {
-		shuffle(c.found, handles);
+		shuffle(c.found, handles, sizeof(*c.found));
 		table_head("LOOKUP \".\" of forgotten nodeids", "hot lookups by name");
 		ret = measure_decodes(&load, &c, "lookup \".\", same daemon");
 	}

@@ -217,17 +217,29 @@ void ring_reindex(struct ring *r)
 	}
 }
 
+static int lock_wait(pthread_mutex_t *lock)
+{
+	struct timespec until;
+
+#ifdef __SANITIZE_THREAD__
+	/* libtsan of gcc 12 does not know pthread_mutex_clocklock(3), and would see an unlock without a lock. */
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += LOCK_TIMEOUT_S;
+	return pthread_mutex_timedlock(lock, &until);
+#else
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += LOCK_TIMEOUT_S;
+	return pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &until);
+#endif
+}
+
 static int ring_lock(struct ring *r)
 {
 	pthread_mutex_t *lock = &r->header->lock;
-	struct timespec until;
 	int err = pthread_mutex_trylock(lock);
 
-	if (err == EBUSY) {
-		(void)clock_gettime(CLOCK_MONOTONIC, &until);
-		until.tv_sec += LOCK_TIMEOUT_S;
-		err = pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &until);
-	}
+	if (err == EBUSY)
+		err = lock_wait(lock);
 	if (err == EOWNERDEAD) {
 		/* If we die in here the next one begins again: consistent comes last. */
 		ring_reindex(r);

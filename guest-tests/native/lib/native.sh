@@ -29,6 +29,6 @@ native_both() {
 # native_tsan PROGRAM TEST...: the same with ThreadSanitizer in the daemon, which ends with 66 where it saw a data race. In the
 # sandbox there is no place for its reports but stderr.
 native_tsan() {
-	export TSAN_OPTIONS="suppressions=$ROOT/tests/tsan.suppressions:exitcode=66:second_deadlock_stack=1"
+	export TSAN_OPTIONS="exitcode=66:second_deadlock_stack=1"
 	BUILD=build/tsan native "$@"
 }

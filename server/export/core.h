@@ -249,6 +249,22 @@ int entry_fill(struct worker *w, struct node *n, const struct statx *stx, struct
 /* The vantage of a directory node: opens it if need be. */
 int entry_vantage(struct worker *w, struct node *dir, struct identity *id, struct vantage *out);
 
+/* Another O_PATH descriptor of what is open, or -errno. */
+int entry_reopen(struct worker *w, int fd);
+
+/* The inode number that the guest is shown. */
+int entry_shown_ino(struct worker *w, const struct looked *looked, const struct identity *id,
+		    uint64_t *out);
+
+/* --- entry_volatile.c: nodes of objects whose handles do not persist ------------------------------------------- */
+
+/* It has no handle: its node holds it open. `fd` >= 0: it is open here; else it is opened by (parent, name). */
+int entry_anonymous(struct worker *w, const struct looked *looked, struct node *parent,
+		    const char *name, int fd, struct node **out);
+
+/* It has a handle, which is good for this run: the node alone is held, not the object. */
+int entry_volatile(struct worker *w, const struct looked *looked, struct node **out);
+
 /* --- resolver.c ---------------------------------------------------------------------------------------------- */
 
 /*

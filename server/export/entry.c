@@ -10,14 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/util.h"
 #include "export/core.h"
 
 #define LOOK_TRIES 6
-
-/* Made-up handles of objects that have none: this type is no kernel's. */
-#define ANONYMOUS_HANDLE_TYPE 0x7f00
 
 int entry_vantage(struct worker *w, struct node *dir, struct identity *id, struct vantage *out)
 {
@@ -34,8 +30,7 @@ int entry_vantage(struct worker *w, struct node *dir, struct identity *id, struc
 	return 0;
 }
 
-/* Another O_PATH descriptor of what is open. */
-static int reopen_path(struct worker *w, int fd)
+int entry_reopen(struct worker *w, int fd)
 {
 	char path[32];
 	int opened;
@@ -45,8 +40,8 @@ static int reopen_path(struct worker *w, int fd)
 	return opened < 0 ? errno_neg() : opened;
 }
 
-static int shown_ino(struct worker *w, const struct looked *looked, const struct identity *id,
-		     uint64_t *out)
+int entry_shown_ino(struct worker *w, const struct looked *looked, const struct identity *id,
+		    uint64_t *out)
 {
 	if (looked->mount_root || looked->subvol_root)
 		return mint_inode(w->mint, id, out);
@@ -54,123 +49,7 @@ static int shown_ino(struct worker *w, const struct looked *looked, const struct
 	return 0;
 }
 
-/* --- objects whose handles do not persist --------------------------------------------------------------- */
-
-/* Made up for an anonymous object: the serial number tells it from the next on the same inode. */
-static void anonymous_identity(struct worker *w, const struct looked *looked, struct identity *id)
-{
-	memset(id, 0, sizeof(*id));
-	memcpy(id->place.fsid, w->x->run_id, sizeof(id->place.fsid));
-	id->place.attachment = looked->attachment;
-	id->btime_ns = IDENTITY_BTIME_NONE;
-	id->handle_type = ANONYMOUS_HANDLE_TYPE;
-	id->handle_len = 24;
-	put_le64(id->handle, looked->dev);
-	put_le64(id->handle + 8, looked->stx.stx_ino);
-	put_le64(id->handle + 16, atomic_fetch_add(&w->x->serial, 1));
-}
-
-/* Its node holds its inode by a descriptor from the beginning, so that the number is not used again. */
-static int anonymous_open(struct worker *w, const struct looked *looked, struct node *parent,
-			  const char *name, int fd)
-{
-	struct identity id;
-	struct vantage at;
-	struct statx stx;
-	int opened, ret;
-
-	if (fd >= 0)
-		return reopen_path(w, fd);
-	ret = entry_vantage(w, parent, &id, &at);
-	if (ret)
-		return ret;
-	assert(name);
-	opened = openat(at.fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (opened < 0)
-		return errno_neg();
-	if (statx(opened, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_INO, &stx) < 0 ||
-	    stx.stx_ino != looked->stx.stx_ino || stx.stx_dev_minor != looked->stx.stx_dev_minor ||
-	    stx.stx_dev_major != looked->stx.stx_dev_major) {
-		fd_close(opened);
-		return -EAGAIN;
-	}
-	return opened;
-}
-
-/* A node with numbers that nobody else has: not in the cache, nor in the map. */
-static int volatile_enter(struct worker *w, const struct looked *looked, const struct identity *id,
-			  unsigned tweak, struct node **out)
-{
-	struct node_spec spec = { .looked = looked,
-				  .id = id,
-				  .tweak = tweak,
-				  .root_generation = w->epoch->root_generation };
-	struct minted minted;
-	struct found found;
-	int ret = mint_identity(w->mint, id, looked->stx.stx_ino, tweak, &minted);
-
-	if (!ret)
-		ret = shown_ino(w, looked, id, &spec.shown_ino);
-	if (ret)
-		return ret;
-	*out = cache_find(w->x->cache, minted.nodeid);
-	if (*out && cache_same_identity(*out, id))
-		return 0;
-	cache_put(w->x->cache, *out);
-	*out = NULL;
-	if (w->reader && store_find(w, minted.rowid, &found) != -ENOENT)
-		return -EEXIST;
-	spec.nodeid = minted.nodeid;
-	spec.generation = minted.generation;
-	spec.rowid = minted.rowid;
-	return cache_enter(w->x->cache, &spec, out);
-}
-
-static int anonymous_node(struct worker *w, const struct looked *looked, struct node *parent,
-			  const char *name, int fd, struct node **out)
-{
-	struct export *x = w->x;
-	struct node *n =
-		cache_find_inode(x->cache, looked->dev, looked->stx.stx_ino, looked->attachment);
-	int ret = -EEXIST, held;
-
-	if (n) {
-		*out = n;
-		return 0;
-	}
-	held = anonymous_open(w, looked, parent, name, fd);
-	if (held < 0)
-		return held;
-	for (int i = 0; ret == -EEXIST && i < LOOK_TRIES; i++) {
-		struct identity id;
-
-		anonymous_identity(w, looked, &id);
-		ret = volatile_enter(w, looked, &id, 0, &n);
-	}
-	if (ret < 0) {
-		fd_close(held);
-		return ret;
-	}
-	ret = cache_give_fd(x->cache, n, held);
-	if (ret < 0) {
-		cache_put(x->cache, n);
-		return ret;
-	}
-	*out = n;
-	return 0;
-}
-
-/* It has a handle, which is good for this run: the node alone is held, not the object. */
-static int volatile_node(struct worker *w, const struct looked *looked, struct node **out)
-{
-	int ret = -EEXIST;
-
-	for (unsigned tweak = 0; ret == -EEXIST && tweak <= MINT_TWEAK_MAX; tweak++)
-		ret = volatile_enter(w, looked, &looked->id, tweak, out);
-	return ret;
-}
-
-/* --- objects whose handles do ---------------------------------------------------------------------------------- */
+/* --- objects whose handles persist ------------------------------------------------------------------------------- */
 
 void entry_minted_of(const struct node *n, struct minted *out)
 {
@@ -262,7 +141,7 @@ int entry_node_minted(struct worker *w, const struct looked *looked, const struc
 				  .looked = looked,
 				  .id = &looked->id,
 				  .root_generation = w->epoch->root_generation };
-	int ret = shown_ino(w, looked, &looked->id, &spec.shown_ino);
+	int ret = entry_shown_ino(w, looked, &looked->id, &spec.shown_ino);
 
 	if (!ret)
 		ret = cache_enter(w->x->cache, &spec, out);
@@ -320,9 +199,9 @@ int entry_node(struct worker *w, const struct looked *looked, struct node *paren
 		return 0;
 	}
 	if (looked->anonymous)
-		return anonymous_node(w, looked, parent, name, fd, out);
+		return entry_anonymous(w, looked, parent, name, fd, out);
 	if (!looked->persistent)
-		return volatile_node(w, looked, out);
+		return entry_volatile(w, looked, out);
 	if (parent && name && name_set(&known, cache_rowid(parent), name) == 0)
 		return persistent_node(w, looked, cache_nodeid(parent), &known, out);
 	return persistent_node(w, looked, NODEID_ROOT, NULL, out);
@@ -500,7 +379,7 @@ static int enter_nameless(struct worker *w, struct node *parent, int fd, struct 
 		ret = entry_node(w, looked, NULL, NULL, fd, out);
 	if (ret)
 		return ret;
-	held = reopen_path(w, fd);
+	held = entry_reopen(w, fd);
 	ret = held < 0 ? held : cache_give_fd(w->x->cache, *out, held);
 	if (ret < 0) {
 		cache_put(w->x->cache, *out);
@@ -526,7 +405,7 @@ int export_enter_fd(struct worker *w, struct node *parent, const char *name, int
 		ret = enter_nameless(w, parent, fd, &looked, &n);
 	} else if (ret == 0) {
 		/* It goes on being open should the host unlink it; at the cap it does without. */
-		held = reopen_path(w, fd);
+		held = entry_reopen(w, fd);
 		if (held >= 0)
 			cache_give_fd(w->x->cache, n, held);
 	}
@@ -642,5 +521,5 @@ int export_shown_ino(struct worker *w, struct node *dir, const char *name, uint6
 		cache_put(w->x->cache, n);
 		return 0;
 	}
-	return shown_ino(w, &looked, &looked.id, out);
+	return entry_shown_ino(w, &looked, &looked.id, out);
 }

@@ -216,7 +216,7 @@ static int walk_dir(struct walk *k, nodeid_t id)
 			fd_close(fd);
 		goto out;
 	}
-	while ((d = readdir(stream)) && !walk_cancelled(k)) {
+	for (errno = 0; (d = readdir(stream)) && !walk_cancelled(k); errno = 0) {
 		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
 			continue;
 		ret = walk_entry(k, dir, d->d_name);
@@ -227,8 +227,8 @@ static int walk_dir(struct walk *k, nodeid_t id)
 				    strerror(-ret));
 		}
 	}
+	ret = d ? 0 : -errno; /* 0 at its end */
 	closedir(stream);
-	ret = 0;
 out:
 	node_put(k->w, dir);
 	return ret;
@@ -408,8 +408,11 @@ int scan_run(struct worker *w, export_progress_fn *progress, void *arg)
 	k.seen = calloc((1ULL << SEEN_BITS_LOG2) / 64, sizeof(uint64_t));
 	ret = k.seen ? walk_push(&k, NODEID_ROOT) : -ENOMEM;
 	while (!ret && k.count && !walk_cancelled(&k)) {
-		ret = walk_dir(&k, k.todo[--k.count]);
-		if (ret < 0 && k.count) {
+		const nodeid_t dir = k.todo[--k.count];
+
+		ret = walk_dir(&k, dir);
+		/* Without the root nothing was seen at all. */
+		if (ret < 0 && !nodeid_is_root(dir)) {
 			k.failures++;
 			log_limited(LOG_LEVEL_WARN,
 				    "scan: cannot read a directory of the share: %s",

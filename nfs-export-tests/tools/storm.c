@@ -474,11 +474,11 @@ static void step_own(void)
 
 /* ---- together with others -------------------------------------------------------------------------------- */
 
-/* What a name that somebody else has changed meanwhile may make of a call. */
+/* What a name that somebody else has changed meanwhile may make of a call. (ELOOP: CREATE of NFSv3 found a symlink that is new.) */
 static void expect_race(int rc, const char *what, const char *path)
 {
 	static const int races[] = { ENOENT, EEXIST, ENOTEMPTY, EISDIR, ENOTDIR,
-				     ESTALE, EINVAL, EBUSY,	EPERM };
+				     ESTALE, EINVAL, EBUSY,	EPERM,	ELOOP };
 
 	if (rc >= 0)
 		return;

@@ -1179,6 +1179,39 @@ static bool has_row(struct fixture *f, struct entry e)
 	return store_find(f->w, mint_rowid(f->w->mint, e.nodeid), &found) == 0;
 }
 
+/* Two files that are open and were born in the same tick of the clock. */
+static void create_twins(struct fixture *f, struct node *dir, struct entry *a, struct entry *b)
+{
+	for (int i = 0;; i++) {
+		*a = create_file(f, dir, "twin-a");
+		*b = create_file(f, dir, "twin-b");
+		if (memcmp(&a->stx.stx_btime, &b->stx.stx_btime, sizeof(a->stx.stx_btime)) == 0)
+			return;
+		assert_true(i < 1000);
+		assert_int_equal(export_unlink(f->w, dir, "twin-a", 0), 0);
+		assert_int_equal(export_unlink(f->w, dir, "twin-b", 0), 0);
+	}
+}
+
+/* The table of what was found lately is a hint, which may be another object's. */
+static void test_a_wrong_hint_unlinks_no_other_object(void **state)
+{
+	struct fixture *f = *state;
+	struct node *root = hold(f, NODEID_ROOT);
+	struct entry a, b;
+
+	create_twins(f, root, &a, &b);
+	for (size_t i = 0; i < RECENTS; i++)
+		atomic_store(&f->x->recent[i], a.nodeid.v);
+	f->w->unlinks_open = true;
+	assert_int_equal(export_unlink(f->w, root, "twin-b", 0), 0);
+	assert_true(has_row(f, a));
+	assert_false(has_row(f, b));
+	is_stale(f, b);
+	opens(f, a, host_ino(f, "twin-a"));
+	node_put(f->w, root);
+}
+
 static void test_what_is_open_in_the_cache_is_unlinked_by_that(void **state)
 {
 	struct fixture *f = *state;
@@ -1432,6 +1465,7 @@ int main(void)
 		T(test_a_removed_directory_lives_until_forget_though_its_node_went),
 		T(test_a_name_moved_out_leaves_the_others),
 		T(test_what_is_open_in_the_cache_is_unlinked_by_that),
+		T(test_a_wrong_hint_unlinks_no_other_object),
 		T(test_a_created_file_stays_while_open_though_the_host_unlinks_it),
 		T(test_lost_records_leave_no_clean_map),
 		T(test_unknown_nodeids_are_not_stale_while_records_are_lost),

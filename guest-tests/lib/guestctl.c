@@ -24,6 +24,8 @@
 #define COMMAND_MAX 4000
 #define LINE_MAX_LEN 65536
 #define GRACE 5.0 /* beyond the guest's own deadline, seconds */
+#define GONE                                                                                       \
+	20.0 /* a QEMU that has been there and takes no connection for so long has ended, seconds */
 
 enum { OVER = 124, BROKEN = 125 };
 
@@ -42,18 +44,20 @@ static double now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-static void channel_open(struct channel *c, const char *path, double seconds)
+/* Good for `seconds`; it is there within `patience`. */
+static void channel_open(struct channel *c, const char *path, double seconds, double patience)
 {
+	const double begun = now();
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
 	if (strlen(path) >= sizeof(address.sun_path))
 		errx(BROKEN, "guestctl: path too long: %s", path);
 	memcpy(address.sun_path, path, strlen(path) + 1);
 	c->len = 0;
-	c->until = now() + seconds;
+	c->until = begun + seconds;
 	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	while (connect(c->fd, (const struct sockaddr *)&address, sizeof(address))) {
-		if (now() > c->until)
+		if (now() > begun + patience)
 			err(BROKEN, "guestctl: %s", path);
 		usleep(20000);
 	}
@@ -254,11 +258,13 @@ int main(int argc, char **argv)
 {
 	static struct channel c;
 	double seconds;
+	bool there;
 
 	if (argc < 4)
 		errx(2, "wait|run|reboot|qmp SOCKET SECONDS ...");
 	seconds = strtod(argv[3], NULL);
-	channel_open(&c, argv[2], seconds);
+	there = !strcmp(argv[1], "run") || !strcmp(argv[1], "reboot");
+	channel_open(&c, argv[2], seconds, there && seconds > GONE ? GONE : seconds);
 	if (!strcmp(argv[1], "wait"))
 		return wait_for_agent(&c);
 	if (!strcmp(argv[1], "run") && argc == 5)

@@ -80,12 +80,15 @@ static void *scan_main(void *arg)
 			worker_begin(w, true);
 			ret = w->unfit ? -ENOMEM : scan_run(w, say_progress, NULL);
 		}
-		/* Another daemon of the export scans: its result is ours. */
+		/*
+		 * Another daemon of the export scans. That one may have passed what we look for; the result of one that
+		 * began after it is ours.
+		 */
 		while (ret == -EBUSY && !atomic_load(&scan->cancel)) {
 			struct timespec nap = { .tv_nsec = 50000000 };
 
 			nanosleep(&nap, NULL);
-			if (ring_shared_get(x->ring, RING_SCANS) != scans)
+			if (ring_shared_get(x->ring, RING_SCANS) - scans >= 2)
 				ret = 0;
 			else
 				ret = scan_run(w, say_progress, NULL);

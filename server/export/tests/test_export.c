@@ -562,6 +562,27 @@ static void test_a_scan_that_misses_a_file_does_not_forget_it(void **state)
 	opens(f, e, host_ino(f, "b"));
 }
 
+/* A scan of another daemon's was under way, and had passed the place, when the host moved the object there. */
+static void test_a_scan_that_began_before_does_not_make_a_handle_stale(void **state)
+{
+	struct fixture *f = *state;
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct entry e, again;
+	int fd;
+
+	make_file(f, "a");
+	e = look_up_path(f, "a");
+	fd = openat(f->statedir, SCAN_LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	assert_int_equal(rename(path_in(f, "a"), path_in(f, "b")), 0);
+	usleep(1100000); /* the cache believes what it knows for a second */
+	assert_int_equal(export_lookup_self(f->w, e.nodeid, &again), -ENOMEM);
+	usleep(200000);
+	ring_shared_add(f->x->ring, RING_SCANS, 1);
+	close(fd);
+	opens(f, e, host_ino(f, "b"));
+}
+
 /* The host has it elsewhere while two walks of `scanner` miss it and drop its row; `before` is called between the two. */
 static void drop_row(struct fixture *f, struct worker *scanner, const char *name,
 		     void (*before)(struct fixture *f))
@@ -874,12 +895,14 @@ static void test_a_clash_keeps_both_objects_apart(void **state)
 	stop(f);
 	setenv(MINT_TEST_ENV, "0", 1);
 	start(f);
-	/* The inode numbers must fall into one bucket of 256: files made one after the other do. */
-	make_file(f, "a");
+	/* The inode numbers must fall into one bucket of 256: files made one after the other do, mostly. */
 	make_file(f, "b");
-	if (host_ino(f, "a") >> 8 != host_ino(f, "b") >> 8) {
-		unsetenv(MINT_TEST_ENV);
-		skip();
+	for (int i = 0; access(path_in(f, "a"), F_OK) != 0; i++) {
+		assert_true(i < 1000);
+		assert_int_equal(rename(path_in(f, "b"), path_in(f, "a")), 0);
+		make_file(f, "b");
+		if (host_ino(f, "a") >> 8 != host_ino(f, "b") >> 8)
+			assert_int_equal(unlink(path_in(f, "a")), 0);
 	}
 	a = look_up_path(f, "a");
 	b = look_up_path(f, "b");
@@ -1445,6 +1468,7 @@ int main(void)
 		T(test_a_storm_of_moved_directories_is_told_to_try_again),
 		T(test_a_file_renamed_by_the_host_is_found_by_a_scan),
 		T(test_a_scan_that_misses_a_file_does_not_forget_it),
+		T(test_a_scan_that_began_before_does_not_make_a_handle_stale),
 		T(test_what_comes_back_is_recorded_again_though_a_snapshot_shows_its_row),
 		T(test_what_comes_back_is_recorded_again_though_another_daemon_dropped_its_row),
 		T(test_a_rebuild_forgets_what_is_gone),

@@ -8,6 +8,7 @@
 #ifndef HOLDFAST_EXPORT_CORE_H
 #define HOLDFAST_EXPORT_CORE_H
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -35,6 +36,13 @@
 
 /* Components that the resolver climbs before it calls the map a loop. */
 #define DEPTH_MAX 2048
+
+/* Faults that pass: they say nothing about where an object is. */
+static inline bool error_passes(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -EIO ||
+	       error == -ETIMEDOUT || error == -EBUSY;
+}
 
 /* Calls of the resolver within each other (a parent's descriptor, further names): beyond it, "try again". */
 #define RESOLVING_MAX 8
@@ -84,6 +92,9 @@ struct scan {
 	pthread_cond_t changed;
 	pthread_t thread;
 	bool started, stop, wanted, running;
+	bool failed; /* the last one, and not by a fault that passes */
+	unsigned
+		faulty; /* scans in a row that met faults that pass; who has SCAN_LOCK_FILE locked has it */
 	uint64_t finished;   /* scans completed that this process knows of */
 	uint64_t not_before; /* clock_ns() before which none is begun on a guest's account */
 	unsigned waiting;    /* workers that wait for the end of one */
@@ -216,7 +227,7 @@ int key_open(struct export *x, struct epoch *e, bool *first_run, int *exit_code)
 /* With the ring: says which key seals, or that another daemon's does. 0 or -errno after one line in the log. */
 int key_settle(struct export *x, struct epoch *e, int *exit_code);
 /* A keyring_renew_fn; `arg` is the export. */
-void key_renew(void *arg, struct keyring *k);
+int key_renew(void *arg, struct keyring *k);
 /* Logs that the root generation is lower than one that was seen. */
 void key_say_older(const struct export *x);
 bool export_state_has(const struct export *x, const char *name);
@@ -287,7 +298,7 @@ void scan_want(struct export *x); /* begins one as soon as may be */
 
 /*
  * An object is not where the map says. 0: more scans than `finished` have ended, look once more. After waiting for a
- * while: -EINPROGRESS, one is running; -ENOMEM, the next one is due. -ESTALE: there are no scans. A worker that may
+ * while: -EINPROGRESS, one is running or due; -ENOMEM, the last one failed. -ESTALE: there are no scans. A worker that may
  * not wait gets its answer at once.
  */
 int scan_consult(struct worker *w, uint64_t finished);
@@ -296,8 +307,8 @@ uint64_t scan_finished(struct export *x);
 /* --- scan.c --- */
 
 /*
- * One scan in the calling thread: 0, -EBUSY (another one is under way), -EOPNOTSUPP, -ECANCELED, -ESTALE (revoked), or
- * another errno. Rows of objects that this walk and the one before it have missed are dropped.
+ * One scan in the calling thread: 0, -EBUSY (another one is under way), -EAGAIN (for a fault that passes something could not be
+ * looked at: once more; said a few times in a row at most), -EOPNOTSUPP, -ECANCELED, -ESTALE (revoked), or another errno. Rows of objects that this walk and the one before it have missed are dropped.
  */
 int scan_run(struct worker *w, export_progress_fn *progress, void *arg);
 

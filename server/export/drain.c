@@ -139,6 +139,9 @@ static int drain_step(struct drain *d)
 	struct tally t;
 	int result = desk_batch(&d->desk, &t);
 
+	/* Revoked, and our daemon has not had a request since: another one that has must not wait for that. */
+	if (result == -ESTALE)
+		desk_retire(&d->desk);
 	drain_account(d, result, &t);
 	if (result > 0) {
 		int err = map_checkpoint(d->desk.writer);

@@ -46,9 +46,18 @@ bool desk_take_office(struct desk *k)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
-	if (!k->office)
+	if (!k->office && !k->retired)
 		k->office = fcntl(k->fd, F_OFD_SETLK, &lock) == 0;
 	return k->office;
+}
+
+void desk_retire(struct desk *k)
+{
+	struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+	(void)fcntl(k->fd, F_OFD_SETLK, &lock);
+	k->office = false;
+	k->retired = true;
 }
 
 /* Reads up to a batch of records from where the ring is drained. Gives the position behind. */

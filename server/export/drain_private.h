@@ -14,6 +14,7 @@ struct desk {
 	const char *name; /* of the map, for messages */
 	int fd;		  /* the lock file */
 	bool office;	  /* fd is locked */
+	bool retired;	  /* it drains no more: the map is another root generation's */
 	struct record *records;
 	uint16_t *order;
 	uint8_t sealed_by; /* everything is sealed by this key; 0: not known yet */
@@ -31,7 +32,10 @@ int desk_open(struct desk *k, struct map *m, struct ring *r, int statedir);
 /* Gives the office back too. */
 void desk_close(struct desk *k);
 
-/* Is the office ours, or free, so that it is ours now? */
+/* Gives the office back for good: the map is of a newer root generation, and only daemons that have moved on can drain. */
+void desk_retire(struct desk *k);
+
+/* Is the office ours, or free, so that it is ours now? Never of one that is retired. */
 bool desk_take_office(struct desk *k);
 
 bool desk_has_work(const struct desk *k);

@@ -416,6 +416,34 @@ int export_enter_fd(struct worker *w, struct node *parent, const char *name, int
 	return ret;
 }
 
+/*
+ * Rows were dropped since this one was recorded (store_mark()), by another daemon's scans maybe while the host had the object
+ * elsewhere: it is looked at under its name, and recorded, before anybody is told of it again. 0; or -ENOMEM, it is not there now.
+ */
+static int record_again(struct worker *w, struct node *n)
+{
+	struct cache *c = w->x->cache;
+	char name[HOLDFAST_NAME_MAX + 1];
+	struct looked looked;
+	nodeid_t id;
+	struct node *parent, *there;
+	int ret;
+
+	if (!cache_persistent(n) || nodeid_is_root(cache_nodeid(n)) ||
+	    cache_recorded(c, n) == store_mark(w) || !cache_name(c, n, &id, name))
+		return 0;
+	ret = node_get(w, id, &parent);
+	if (ret)
+		return -ENOMEM;
+	ret = entry_look(w, parent, name, -1, &looked, &there);
+	node_put(w, parent);
+	if (ret)
+		return -ENOMEM;
+	ret = there == n ? 0 : -ENOMEM;
+	cache_put(c, there);
+	return ret;
+}
+
 int export_lookup_self(struct worker *w, nodeid_t id, struct entry *out)
 {
 	struct looked looked;
@@ -441,6 +469,8 @@ int export_lookup_self(struct worker *w, nodeid_t id, struct entry *out)
 		cache_clear_checked(w->x->cache, n);
 		ret = -ESTALE;
 	}
+	if (!ret)
+		ret = record_again(w, n);
 	if (!ret)
 		ret = entry_fill(w, n, &looked.stx, out);
 	/*

@@ -243,19 +243,21 @@ ssize_t envelope_open(struct envelope *e, enum envelope_domain domain, uint64_t 
 		      const uint8_t *sealed, size_t len, uint8_t *out, size_t cap)
 {
 	ssize_t ret = -EBADMSG;
+	int renewed = 0;
 
 	if (len > ENVELOPE_OVERHEAD && len <= ENVELOPE_OVERHEAD + ENVELOPE_PLAIN_MAX &&
 	    len - ENVELOPE_OVERHEAD <= cap && sealed[0] == VERSION)
 		ret = open_once(e, domain, number, sealed, len, out);
 	if (ret == -ENOKEY) {
-		keyring_renew(e->keyring);
+		renewed = keyring_renew(e->keyring);
 		ret = open_once(e, domain, number, sealed, len, out);
 	}
 	if (ret > 0)
 		return ret;
 	/* Nobody shall go on with what an earlier message left there. */
 	secret_wipe(out, cap);
-	return ret == -ENOKEY ? -EBADMSG : ret;
+	/* Sealed by a key that we could not read just now: that makes it no forgery. */
+	return ret == -ENOKEY ? renewed < 0 ? -EIO : -EBADMSG : ret;
 }
 
 int envelope_reseal(struct envelope *e, enum envelope_domain domain, struct envelope_item *items,

@@ -209,7 +209,7 @@ void worker_begin(struct worker *w, bool may_wait)
 	if (!x->ring)
 		return;
 	if (ring_shared_get(x->ring, RING_ACTIVE_KEY) != keyring_active(w->epoch->keyring))
-		keyring_renew(w->epoch->keyring);
+		(void)keyring_renew(w->epoch->keyring);
 	generation = ring_shared_get(x->ring, RING_ROOT_GENERATION);
 	if (generation == w->epoch->root_generation && !w->unfit)
 		return;

@@ -37,15 +37,15 @@ int key_load(struct export *x, struct keyring **out)
  * A keyring asks whether there was a rotation: what the daemons share says which key seals. If the key that we can read
  * is not it, that is not tried again before the number changes.
  */
-void key_renew(void *arg, struct keyring *k)
+int key_renew(void *arg, struct keyring *k)
 {
 	struct export *x = arg;
 	struct keyring *fresh = NULL;
 	uint64_t active = ring_shared_get(x->ring, RING_ACTIVE_KEY);
-	int ret;
+	int ret = 0;
 
 	if (active == keyring_active(k))
-		return;
+		return 0;
 	pthread_mutex_lock(&x->renew_lock);
 	if (active == keyring_active(k) || active == x->renew_tried)
 		goto out;
@@ -63,6 +63,7 @@ void key_renew(void *arg, struct keyring *k)
 	keyring_free(fresh);
 out:
 	pthread_mutex_unlock(&x->renew_lock);
+	return ret;
 }
 
 bool export_state_has(const struct export *x, const char *name)

@@ -281,10 +281,9 @@ void keyring_set_renew(struct keyring *k, keyring_renew_fn *renew, void *arg)
 	k->renew_arg = arg;
 }
 
-void keyring_renew(const struct keyring *k)
+int keyring_renew(const struct keyring *k)
 {
-	if (k->renew)
-		k->renew(k->renew_arg, (struct keyring *)k);
+	return k->renew ? k->renew(k->renew_arg, (struct keyring *)k) : 0;
 }
 
 /* UUID | root generation | nodeid key | count | active | ids */

@@ -84,11 +84,12 @@ int keyring_each(const struct keyring *k, keyring_each_fn *each, void *arg);
 
 /*
  * Who can tell whether there was a rotation, and take it over; set before other threads see the keyring.
- * keyring_renew() asks: somebody met a sealing key that the keyring lacks. Without one it does nothing.
+ * keyring_renew() asks: somebody met a sealing key that the keyring lacks. Without one it does nothing. 0, or -errno: there was
+ * one, and it could not be taken over.
  */
-typedef void keyring_renew_fn(void *arg, struct keyring *k);
+typedef int keyring_renew_fn(void *arg, struct keyring *k);
 void keyring_set_renew(struct keyring *k, keyring_renew_fn *renew, void *arg);
-void keyring_renew(const struct keyring *k);
+int keyring_renew(const struct keyring *k);
 
 /* --- a keyring whose sealing keys are in another process ------------------------------------------------ */
 

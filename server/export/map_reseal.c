@@ -271,7 +271,7 @@ int map_sealed_by_active(struct map *m)
 
 uint8_t map_active_key(const struct map *m)
 {
-	keyring_renew(m->config.keyring);
+	(void)keyring_renew(m->config.keyring);
 	return keyring_active(m->config.keyring);
 }
 

@@ -216,8 +216,7 @@ int step_by_name(struct worker *w, const struct step *s, struct node *parent, co
 
 /* --- the whole way ---------------------------------------------------------------------------------------------- */
 
-/* Errors that say where an object is not; all others say that we could not look. */
-static bool says_elsewhere(int error)
+bool says_elsewhere(int error)
 {
 	return error == -ENOENT || error == -ENOTDIR || error == -ESTALE ||
 	       error == -ENAMETOOLONG || error == -ELOOP || error == -EXDEV || error == -EOPNOTSUPP;
@@ -294,7 +293,8 @@ static struct trouble trouble_with(struct worker *w, nodeid_t id, bool over)
 	uint64_t now = clock_ns(), scans = scan_finished(w->x);
 
 	pthread_mutex_lock(&w->x->trouble_lock);
-	if (!nodeid_equal(t->nodeid, id) || now - t->since > 10 * TROUBLE_NS)
+	/* What has no answer yet goes on, however long the scan takes. */
+	if (!nodeid_equal(t->nodeid, id) || (now - t->since > 10 * TROUBLE_NS && scans > t->scans))
 		*t = (struct trouble){ .nodeid = id, .since = now, .scans = scans };
 	atomic_store(&w->x->any_trouble, true);
 	got = *t;

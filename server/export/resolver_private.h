@@ -32,6 +32,9 @@ struct way {
 	bool want_fd; /* who asks will need a descriptor of the target */
 };
 
+/* Does the error say that an object is not there? All others say that we could not look. */
+bool says_elsewhere(int error);
+
 /* Is what was looked at the object of the step? Then its node, checked and named. -ESTALE if not. */
 int step_settle(struct worker *w, const struct step *s, const struct looked *looked,
 		struct node *parent, const char *name, int fd, struct node **out);

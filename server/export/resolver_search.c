@@ -275,17 +275,19 @@ static int step_by_plain_handle(struct worker *w, const struct step *s, struct n
 	return step_outside(w, s, fd, out);
 }
 
-/* Further names of the same file; each has parents of its own. */
+/*
+ * Names that the map has: further ones of a file, each of which has parents of its own; and the one that another daemon has told the
+ * map of, where our cache has an older one. An error that passes is told, so that nobody takes it for "not there".
+ */
 static int step_by_other_names(struct worker *w, const struct step *s, struct way *way,
 			       struct node **out)
 {
 	struct found found;
-	int ret = s->type == DT_DIR || w->resolving >= NESTED_MAX ? -ENOENT
-								  : store_find(w, s->rowid, &found);
+	int fault = 0, ret = w->resolving >= NESTED_MAX ? -ENOENT : store_find(w, s->rowid, &found);
 	struct way nested = *way;
 
 	if (ret < 0)
-		return -ENOENT;
+		return error_passes(ret) ? ret : -ENOENT;
 	ret = -ENOENT;
 	for (unsigned i = 0; i < found.count && ret != 0; i++) {
 		struct looked looked;
@@ -299,29 +301,41 @@ static int step_by_other_names(struct worker *w, const struct step *s, struct wa
 		nested.looked = &looked;
 		nested.fresh = &fresh;
 		ret = climb_and_descend(w, &nested, &parent);
-		if (ret < 0)
-			continue;
-		ret = step_by_name(w, s, parent, found.names[i].text, way, out);
-		cache_put(w->x->cache, parent);
+		if (ret == 0) {
+			ret = step_by_name(w, s, parent, found.names[i].text, way, out);
+			cache_put(w->x->cache, parent);
+		}
+		if (error_passes(ret))
+			fault = ret;
 	}
-	return ret;
+	return ret < 0 && fault ? fault : ret;
 }
 
 /*
  * A component was not found under its name: all other ways in turn. -ESTALE: surely gone or outside.
- * -ENOENT: not found by any way.
+ * -ENOENT: not found by any way. An error that passes: one of the ways could not be tried.
  */
 int step_search(struct worker *w, const struct step *s, struct way *way, struct node **out)
 {
-	int ret = step_by_cached_fd(w, s, out);
+	int fault = 0, again = 0, ret = step_by_cached_fd(w, s, out);
 
 	if (ret == 0 || ret == -ESTALE)
 		return ret;
 	if (ret == -EXDEV && !w->x->config.moved_out_allow)
 		return -ESTALE;
-	ret = step_by_handle(w, s, out);
-	if (ret == 0 || step_by_other_names(w, s, way, out) == 0 ||
-	    step_by_plain_handle(w, s, out) == 0)
-		return 0;
-	return ret == -EAGAIN ? -EAGAIN : -ENOENT;
+	for (int i = 0; i < 4; i++) {
+		if (i == 1)
+			ret = step_by_handle(w, s, out);
+		else if (i == 2)
+			ret = step_by_other_names(w, s, way, out);
+		else if (i == 3)
+			ret = step_by_plain_handle(w, s, out);
+		if (ret == 0)
+			return 0;
+		if (ret == -EAGAIN && i == 1)
+			again = ret;
+		if (error_passes(ret))
+			fault = ret;
+	}
+	return again ? again : fault ? fault : -ENOENT;
 }

@@ -105,6 +105,8 @@ enum ring_shared {
 };
 uint64_t ring_shared_get(const struct ring *r, enum ring_shared which);
 void ring_shared_set(struct ring *r, enum ring_shared which, uint64_t value);
+/* Makes it 0, unless it is not `expected` any more. */
+void ring_shared_settle(struct ring *r, enum ring_shared which, uint64_t expected);
 uint64_t ring_shared_add(struct ring *r, enum ring_shared which,
 			 uint64_t add); /* gives the new value */
 

@@ -114,6 +114,12 @@ void ring_shared_set(struct ring *r, enum ring_shared which, uint64_t value)
 	shared_store(&r->header->shared[which], value);
 }
 
+void ring_shared_settle(struct ring *r, enum ring_shared which, uint64_t expected)
+{
+	(void)__atomic_compare_exchange_n(&r->header->shared[which], &expected, 0, false,
+					  __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
 uint64_t ring_shared_add(struct ring *r, enum ring_shared which, uint64_t add)
 {
 	return __atomic_add_fetch(&r->header->shared[which], add, __ATOMIC_SEQ_CST);

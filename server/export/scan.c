@@ -24,6 +24,8 @@
 #define DELETE_BATCH 512
 #define MISSED_MAX (1u << 20) /* what is more is for the walks after the next one */
 
+#define FAULTY_MAX 3 /* scans in a row that are done again for faults that pass */
+
 /* --- the walk ---------------------------------------------------------------------------------------------- */
 
 struct walk {
@@ -34,6 +36,7 @@ struct walk {
 	struct place *places; /* where the walk came by */
 	size_t place_count;
 	uint64_t objects, failures, last_said;
+	bool faulty; /* some of the failures are faults that pass */
 	export_progress_fn *progress;
 	void *arg;
 };
@@ -222,6 +225,7 @@ static int walk_dir(struct walk *k, nodeid_t id)
 		ret = walk_entry(k, dir, d->d_name);
 		if (ret < 0) {
 			k->failures++;
+			k->faulty |= error_passes(ret);
 			log_limited(LOG_LEVEL_WARN,
 				    "scan: cannot look at an object in the share: %s",
 				    strerror(-ret));
@@ -380,8 +384,7 @@ static int scan_finish(struct worker *w, uint64_t overflowed)
 	if (!ret)
 		ret = map_field_set(w->epoch->map, MAP_SCANNED_AT, (uint64_t)time(NULL));
 	if (!ret) {
-		if (ring_shared_get(x->ring, RING_OVERFLOWED) == overflowed)
-			ring_shared_set(x->ring, RING_OVERFLOWED, 0);
+		ring_shared_settle(x->ring, RING_OVERFLOWED, overflowed);
 		ring_shared_add(x->ring, RING_SCANS, 1);
 		atomic_store(&x->complete, true);
 	}
@@ -414,6 +417,7 @@ int scan_run(struct worker *w, export_progress_fn *progress, void *arg)
 		/* Without the root nothing was seen at all. */
 		if (ret < 0 && !nodeid_is_root(dir)) {
 			k.failures++;
+			k.faulty |= error_passes(ret);
 			log_limited(LOG_LEVEL_WARN,
 				    "scan: cannot read a directory of the share: %s",
 				    strerror(-ret));
@@ -422,6 +426,10 @@ int scan_run(struct worker *w, export_progress_fn *progress, void *arg)
 	}
 	if (!ret)
 		ret = walk_cancelled(&k);
+	/* It is not the last word on what it could not look at. */
+	x->scan.faulty = k.faulty ? x->scan.faulty + 1 : 0;
+	if (!ret && k.faulty && x->scan.faulty <= FAULTY_MAX)
+		ret = -EAGAIN;
 	if (!ret && k.failures == 0)
 		scan_sweep(&k);
 	if (!ret)

@@ -99,6 +99,7 @@ static void *scan_main(void *arg)
 			log_warn("scan: not finished: %s; it is tried again", strerror(-ret));
 		pthread_mutex_lock(&scan->lock);
 		scan->running = false;
+		scan->failed = ret && ret != -ECANCELED && ret != -EAGAIN;
 		if ((ret && ret != -ECANCELED) || ring_shared_get(x->ring, RING_OVERFLOWED))
 			scan->wanted = true;
 		if (!ret)
@@ -192,8 +193,8 @@ int scan_consult(struct worker *w, uint64_t finished)
 	}
 	if (scan->finished > finished)
 		ret = 0;
-	else if (scan->running)
-		ret = -EINPROGRESS;
+	else if (scan->running || (scan->wanted && !scan->failed))
+		ret = -EINPROGRESS; /* one that is due may have to wait for its time: longer than a minute, in a large share */
 	pthread_mutex_unlock(&scan->lock);
 	return ret;
 }

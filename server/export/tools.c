@@ -69,7 +69,7 @@ void export_stats(struct export *x, struct export_stats *out)
 	pthread_mutex_lock(&x->epoch_lock);
 	memcpy(out->uuid, keyring_uuid(x->epoch->keyring), sizeof(out->uuid));
 	out->root_generation = x->epoch->root_generation;
-	keyring_renew(x->epoch->keyring); /* idle as we are, we may not have met it yet */
+	(void)keyring_renew(x->epoch->keyring); /* idle as we are, we may not have met it yet */
 	out->sealing_key = keyring_active(x->epoch->keyring);
 	if (x->persistent)
 		stats_persistent(x, x->epoch, out);
@@ -81,7 +81,7 @@ static int scan_alone(struct worker *w, export_progress_fn *progress, void *arg)
 {
 	int ret;
 
-	while ((ret = scan_run(w, progress, arg)) == -EBUSY) {
+	while ((ret = scan_run(w, progress, arg)) == -EBUSY || ret == -EAGAIN) {
 		struct timespec nap = { .tv_nsec = 50000000 };
 
 		nanosleep(&nap, NULL);

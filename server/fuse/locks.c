@@ -224,7 +224,22 @@ void lock_put(struct lock_table *table, struct lock *lock)
 	}
 }
 
-/* Takes what matches out of one bucket: owner NULL, by fh; both NULL, all. */
+/*
+ * Gives up all that was locked by a descriptor; the descriptor stays. With the mutex held: neither call waits.
+ */
+static void lock_release(const struct lock *lock)
+{
+	struct flock all = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+	(void)fcntl(lock->fd, F_OFD_SETLK, &all);
+	(void)flock(lock->fd, LOCK_UN | LOCK_NB);
+}
+
+/*
+ * Takes what matches out of one bucket: owner NULL, by fh; both NULL, all. One that is in use, by a thread of its owner that
+ * waits, say, while another closes the file, loses its locks and stays where the owner's next close finds it: else what that thread
+ * gets would go with the last reference, at once.
+ */
 static struct lock *bucket_drop(struct lock_table *table, struct lock **link,
 				const nodeid_t *nodeid, const uint64_t *owner, const uint64_t *fh)
 {
@@ -235,6 +250,11 @@ static struct lock *bucket_drop(struct lock_table *table, struct lock **link,
 
 		if ((nodeid && !nodeid_equal(lock->key.nodeid, *nodeid)) ||
 		    (owner && lock->key.owner != *owner) || (fh && lock->fh != *fh)) {
+			link = &lock->next;
+			continue;
+		}
+		if (nodeid && lock->refs > 1) {
+			lock_release(lock);
 			link = &lock->next;
 			continue;
 		}
@@ -275,6 +295,10 @@ void lock_drop_fh(struct lock_table *table, nodeid_t nodeid, uint64_t fh)
 void lock_table_clear(struct lock_table *table)
 {
 	lock_table_stop(table, NULL);
+	/* The next session counts its requests from the beginning again. */
+	pthread_mutex_lock(&table->mutex);
+	memset(table->early, 0, sizeof(table->early));
+	pthread_mutex_unlock(&table->mutex);
 	for (unsigned i = 0; i < BUCKETS; i++) {
 		struct lock *gone;
 

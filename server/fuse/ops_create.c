@@ -309,6 +309,11 @@ void fuse_wire_tmpfile(struct fuse_thread *t)
 	error = do_create(t, t->request.in->nodeid, &o, &opened);
 	if (!error)
 		fill_created(t, &opened, &out);
-	fuse_thread_reply(t, t->request.in->unique, error, error ? NULL : &out,
-			  error ? 0 : sizeof(out));
+	if (fuse_thread_reply(t, t->request.in->unique, error, error ? NULL : &out,
+			      error ? 0 : sizeof(out)) != 0 &&
+	    !error) {
+		(void)file_release(t->worker, fuse_server_files(t->server), opened.fh,
+				   opened.entry.nodeid, FILE_REGULAR);
+		export_forget(t->worker, opened.entry.nodeid, 1);
+	}
 }

@@ -182,6 +182,39 @@ static void test_who_waits_gets_the_lock_when_it_is_free(void **state)
 	assert_int_equal(try_as(f, 1, 1, &posix_write), -EAGAIN);
 }
 
+/* Two threads of a process: one waits, the other opens the file and closes it again. */
+static void test_who_waits_keeps_the_lock_though_its_owner_closed_the_file(void **state)
+{
+	struct fixture *f = *state;
+	atomic_int answer;
+
+	assert_int_equal(try_as(f, 1, 1, &posix_write), 0);
+	assert_int_equal(wait_as(f, 2, &posix_write, 100, &answer), 0);
+	lock_drop_owner(f->table, (struct lock_key){ NODE, 2 });
+	lock_drop_fh(f->table, NODE, 2);
+	lock_drop_owner(f->table, (struct lock_key){ NODE, 1 });
+	for (int i = 0; i < 1000 && atomic_load(&answer) == WAITING; i++)
+		sleep_ms(5);
+	assert_int_equal(atomic_load(&answer), 0);
+	sleep_ms(50);
+	assert_int_equal(try_as(f, 3, 3, &posix_write), -EAGAIN);
+	lock_drop_owner(f->table, (struct lock_key){ NODE, 2 });
+	assert_int_equal(try_as(f, 3, 3, &posix_write), 0);
+}
+
+static void test_an_early_interrupt_ends_with_its_session(void **state)
+{
+	struct fixture *f = *state;
+	atomic_int answer;
+
+	lock_table_interrupt(f->table, 100);
+	lock_table_clear(f->table);
+	assert_int_equal(wait_as(f, 1, &posix_write, 100, &answer), 0);
+	for (int i = 0; i < 1000 && atomic_load(&answer) == WAITING; i++)
+		sleep_ms(5);
+	assert_int_equal(atomic_load(&answer), 0);
+}
+
 static void test_an_interrupt_ends_the_wait_it_names_alone(void **state)
 {
 	struct fixture *f = *state;
@@ -263,6 +296,8 @@ int main(void)
 		LOCK_TEST(test_release_drops_what_its_fh_locked),
 		LOCK_TEST(test_at_the_cap_of_descriptors_it_is_enolck),
 		LOCK_TEST(test_who_waits_gets_the_lock_when_it_is_free),
+		LOCK_TEST(test_who_waits_keeps_the_lock_though_its_owner_closed_the_file),
+		LOCK_TEST(test_an_early_interrupt_ends_with_its_session),
 		LOCK_TEST(test_an_interrupt_ends_the_wait_it_names_alone),
 		LOCK_TEST(test_an_interrupt_that_comes_first_is_not_lost),
 		LOCK_TEST(test_interrupts_right_after_the_start_are_not_lost),

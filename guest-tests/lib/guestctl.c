@@ -24,8 +24,8 @@
 #define COMMAND_MAX 4000
 #define LINE_MAX_LEN 65536
 #define GRACE 5.0 /* beyond the guest's own deadline, seconds */
-#define GONE                                                                                       \
-	20.0 /* a QEMU that has been there and takes no connection for so long has ended, seconds */
+/* A QEMU that has been there and takes no connection for so long has ended, seconds. */
+#define GONE 20.0
 
 enum { OVER = 124, BROKEN = 125 };
 

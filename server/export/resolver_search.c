@@ -275,6 +275,14 @@ static int step_by_plain_handle(struct worker *w, const struct step *s, struct n
 	return step_outside(w, s, fd, out);
 }
 
+/* Keeps an error that passes for the answer, should the object be found by no way; gives `ret`. */
+static int note_fault(int *fault, int ret)
+{
+	if (error_passes(ret))
+		*fault = ret;
+	return ret;
+}
+
 /*
  * Names that the map has: further ones of a file, each of which has parents of its own; and the one that another daemon has told the
  * map of, where our cache has an older one. An error that passes is told, so that nobody takes it for "not there".
@@ -283,11 +291,12 @@ static int step_by_other_names(struct worker *w, const struct step *s, struct wa
 			       struct node **out)
 {
 	struct found found;
-	int fault = 0, ret = w->resolving >= NESTED_MAX ? -ENOENT : store_find(w, s->rowid, &found);
+	int fault = -ENOENT;
+	int ret = w->resolving >= NESTED_MAX ? -ENOENT : store_find(w, s->rowid, &found);
 	struct way nested = *way;
 
-	if (ret < 0)
-		return error_passes(ret) ? ret : -ENOENT;
+	if (note_fault(&fault, ret) < 0)
+		return fault;
 	ret = -ENOENT;
 	for (unsigned i = 0; i < found.count && ret != 0; i++) {
 		struct looked looked;
@@ -305,10 +314,9 @@ static int step_by_other_names(struct worker *w, const struct step *s, struct wa
 			ret = step_by_name(w, s, parent, found.names[i].text, way, out);
 			cache_put(w->x->cache, parent);
 		}
-		if (error_passes(ret))
-			fault = ret;
+		note_fault(&fault, ret);
 	}
-	return ret < 0 && fault ? fault : ret;
+	return ret == 0 ? 0 : fault;
 }
 
 /*
@@ -317,25 +325,16 @@ static int step_by_other_names(struct worker *w, const struct step *s, struct wa
  */
 int step_search(struct worker *w, const struct step *s, struct way *way, struct node **out)
 {
-	int fault = 0, again = 0, ret = step_by_cached_fd(w, s, out);
+	int fault = -ENOENT, ret = step_by_cached_fd(w, s, out);
 
 	if (ret == 0 || ret == -ESTALE)
 		return ret;
 	if (ret == -EXDEV && !w->x->config.moved_out_allow)
 		return -ESTALE;
-	for (int i = 0; i < 4; i++) {
-		if (i == 1)
-			ret = step_by_handle(w, s, out);
-		else if (i == 2)
-			ret = step_by_other_names(w, s, way, out);
-		else if (i == 3)
-			ret = step_by_plain_handle(w, s, out);
-		if (ret == 0)
-			return 0;
-		if (ret == -EAGAIN && i == 1)
-			again = ret;
-		if (error_passes(ret))
-			fault = ret;
-	}
-	return again ? again : fault ? fault : -ENOENT;
+	note_fault(&fault, ret);
+	ret = note_fault(&fault, step_by_handle(w, s, out));
+	if (ret == 0 || note_fault(&fault, step_by_other_names(w, s, way, out)) == 0 ||
+	    note_fault(&fault, step_by_plain_handle(w, s, out)) == 0)
+		return 0;
+	return ret == -EAGAIN ? -EAGAIN : fault;
 }

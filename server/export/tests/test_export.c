@@ -641,23 +641,18 @@ static void test_what_comes_back_is_recorded_again_though_a_snapshot_shows_its_r
 static void test_what_comes_back_is_recorded_again_though_another_daemon_dropped_its_row(
 	void **state)
 {
-	struct fixture *f = *state;
-	struct worker *scanner;
-	struct export *other;
+	struct fixture *f = *state, other = *f;
 	struct entry e, again;
-	int code;
 
 	make_file(f, "a");
 	make_file(f, "stays");
 	e = look_up_path(f, "a");
-	assert_int_equal(export_open(&f->config, &other, &code), 0);
-	assert_int_equal(worker_new(other, &scanner), 0);
+	start(&other);
 	/* Here nobody looks for it meanwhile: the node in our cache is as it was. */
-	drop_row(f, scanner, "a", NULL);
+	drop_row(f, other.w, "a", NULL);
 	again = look_up_path(f, "a");
 	assert_true(nodeid_equal(again.nodeid, e.nodeid));
-	worker_free(scanner);
-	export_close(other);
+	stop(&other);
 	restart(f);
 	opens(f, e, host_ino(f, "a"));
 }
@@ -665,21 +660,16 @@ static void test_what_comes_back_is_recorded_again_though_another_daemon_dropped
 /* The guest asks for it by its number alone. */
 static void test_what_comes_back_is_recorded_again_though_it_is_asked_for_by_number(void **state)
 {
-	struct fixture *f = *state;
-	struct export *other;
-	struct worker *scanner;
+	struct fixture *f = *state, other = *f;
 	struct entry e;
-	int code;
 
 	make_file(f, "a");
 	make_file(f, "stays");
-	assert_int_equal(export_open(&f->config, &other, &code), 0);
-	assert_int_equal(worker_new(other, &scanner), 0);
+	start(&other);
 	e = look_up_path(f, "a");
-	drop_row(f, scanner, "a", NULL);
+	drop_row(f, other.w, "a", NULL);
 	opens(f, e, host_ino(f, "a"));
-	worker_free(scanner);
-	export_close(other);
+	stop(&other);
 	restart(f);
 	opens(f, e, host_ino(f, "a"));
 }
@@ -1060,59 +1050,40 @@ static void raise_key(struct fixture *f, bool tell)
 	keyring_free(raised);
 }
 
-/* A second daemon of the export, with a worker. */
-static void open_other(const struct fixture *f, struct export **x, struct worker **w)
-{
-	int code;
-
-	assert_int_equal(export_open(&f->config, x, &code), 0);
-	assert_int_equal(worker_new(*x, w), 0);
-}
-
 static void test_an_idle_daemon_keeps_nobody_from_draining_after_a_revoke(void **state)
 {
-	struct fixture *f = *state;
-	struct export *other;
-	struct worker *w;
-	struct node *root;
-	struct entry e;
+	struct fixture *f = *state, other = *f;
 
 	make_file(f, "a");
 	look_up_path(f, "a"); /* so that ours has the office */
 	assert_int_equal(ring_wait_drained(f->x->ring, ring_tail(f->x->ring), 10000), 0);
-	open_other(f, &other, &w);
+	start(&other);
 	raise_key(f, true);
-	worker_begin(w, true);
-	assert_int_equal(node_get(w, NODEID_ROOT, &root), 0);
-	assert_int_equal(export_lookup(w, root, "a", &e), 0);
-	node_put(w, root);
-	assert_int_equal(ring_wait_drained(other->ring, ring_tail(other->ring), 10000), 0);
-	worker_free(w);
-	export_close(other);
+	worker_begin(other.w, true);
+	look_up_path(&other, "a");
+	assert_int_equal(ring_wait_drained(other.x->ring, ring_tail(other.x->ring), 10000), 0);
+	stop(&other);
 }
 
 static void test_a_directory_that_another_daemon_renamed_needs_no_scan(void **state)
 {
-	struct fixture *f = *state;
-	struct export *other;
-	struct worker *w;
+	struct fixture *f = *state, other = *f;
 	struct node *root;
 	struct entry e;
 	uint64_t scans;
 
 	mkdir(path_in(f, "d"), 0755);
 	e = look_up_path(f, "d");
-	open_other(f, &other, &w);
-	assert_int_equal(node_get(w, NODEID_ROOT, &root), 0);
-	assert_int_equal(export_rename(w, root, "d", root, "e", 0), 0);
-	node_put(w, root);
+	start(&other);
+	root = hold(&other, NODEID_ROOT);
+	assert_int_equal(export_rename(other.w, root, "d", root, "e", 0), 0);
+	node_put(other.w, root);
 	scans = ring_shared_get(f->x->ring, RING_SCANS);
 	f->x->can_open_dir = false; /* as before Linux 6.13, or without privilege */
 	usleep(1100000);	    /* the cache believes what it knows for a second */
 	opens(f, e, host_ino(f, "e"));
 	assert_int_equal(ring_shared_get(f->x->ring, RING_SCANS), scans);
-	worker_free(w);
-	export_close(other);
+	stop(&other);
 }
 
 struct busy {

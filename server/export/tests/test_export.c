@@ -17,6 +17,7 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -1503,6 +1504,31 @@ static void test_a_directory_that_may_not_be_read_does_not_keep_a_scan_from_its_
 	assert_int_equal(ret, 0);
 }
 
+static void test_a_scan_that_lacks_descriptors_is_not_the_last_word(void **state)
+{
+	struct fixture *f = *state;
+	struct rlimit was, less;
+	int ret = -EMFILE, next;
+
+	mkdir(path_in(f, "d"), 0755);
+	make_file(f, "d/a");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	next = dup(f->statedir);
+	close(next);
+	less = was;
+	/* As many as it takes to read the root, and no more. */
+	for (rlim_t more = 1; ret == -EMFILE && more < 16; more++) {
+		less.rlim_cur = (rlim_t)next + more;
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &less), 0);
+		ret = scan_run(f->w, NULL, NULL);
+	}
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_int_equal(ret, -EAGAIN);
+	assert_int_equal(ring_shared_get(f->x->ring, RING_SCANS), 0);
+	assert_int_equal(scan_run(f->w, NULL, NULL), 0);
+	assert_int_equal(ring_shared_get(f->x->ring, RING_SCANS), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1553,6 +1579,7 @@ int main(void)
 		T(test_the_map_has_the_last_name_of_a_race_of_two_daemons),
 		T(test_an_open_object_stays_where_an_ordinary_user_may_not_look),
 		T(test_a_directory_that_may_not_be_read_does_not_keep_a_scan_from_its_end),
+		T(test_a_scan_that_lacks_descriptors_is_not_the_last_word),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -235,6 +235,10 @@ int inflight_begin(struct vring_inflight *f, unsigned queue, unsigned ring_size,
 	p = part_of(f, queue);
 	version = __atomic_load_n(&p->version, __ATOMIC_RELAXED);
 	if (version == 0) {
+		/* One that was cleared still has its entries. */
+		for (unsigned i = 0; i < f->queue_size; i++)
+			__atomic_store_n(&p->desc[i].inflight, 0, __ATOMIC_RELAXED);
+		f->counters[queue] = 0;
 		p->features = 0;
 		p->desc_num = (uint16_t)f->queue_size;
 		p->used_idx = used_idx;
@@ -252,6 +256,18 @@ int inflight_begin(struct vring_inflight *f, unsigned queue, unsigned ring_size,
 		__atomic_store_n(&p->used_idx, used_idx, __ATOMIC_RELEASE);
 	}
 	return find_left(f, queue, ring_size, heads);
+}
+
+void inflight_clear_queue(struct vring_inflight *f, unsigned queue)
+{
+	if (queue < f->queues)
+		__atomic_store_n(&part_of(f, queue)->version, 0, __ATOMIC_RELEASE);
+}
+
+void inflight_clear(struct vring_inflight *f)
+{
+	for (unsigned i = 0; i < f->queues; i++)
+		inflight_clear_queue(f, i);
 }
 
 /* --- while it runs --- */

@@ -38,6 +38,9 @@ void inflight_unmap(struct vring_inflight *f); /* takes NULL */
  */
 int inflight_begin(struct vring_inflight *f, unsigned queue, unsigned ring_size, uint16_t used_idx,
 		   uint16_t *heads, unsigned max);
+/* The rings begin anew, and what was in flight is nobody's: all of them, or one. Nobody serves them. */
+void inflight_clear(struct vring_inflight *f);
+void inflight_clear_queue(struct vring_inflight *f, unsigned queue);
 /*
  * A head was taken from the ring (not one that inflight_begin() gave: that keeps its age); it is
  * being given back (before the used index moves); it was given back. From the one to the other no

@@ -356,6 +356,8 @@ static int reset_device(struct vhostuser *dev, struct vhost_msg *msg)
 	(void)msg;
 	for (unsigned i = 0; i < VHOSTUSER_QUEUES_MAX; i++)
 		vhostline_clear(dev, i);
+	if (dev->inflight)
+		inflight_clear(dev->inflight);
 	fuse_server_reset(dev->server);
 	return 0;
 }

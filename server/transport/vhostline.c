@@ -34,18 +34,22 @@ void vhostline_drop_ring(struct vhostline *line)
 	line->ring = NULL;
 }
 
-/* Is what the front-end wants started the ring that was stopped, with what is in flight? */
-static bool goes_on(const struct vhostline *line, const struct vhostuser *dev)
+/* Of what the front-end wants started: the ring that was stopped, that ring at another place, or another. */
+enum origin { ORIGIN_SAME, ORIGIN_MOVED, ORIGIN_NEW };
+
+static enum origin origin_of(const struct vhostline *line, const struct vhostuser *dev)
 {
-	const struct vring *ring;
+	const struct vring *ring = line->ring->ring;
+	const uint16_t used_before = (uint16_t)(vring_base(ring) - vring_in_flight(ring));
 	uint16_t used;
 
-	if (!line->ring)
-		return false;
-	ring = line->ring->ring;
-	return vring_same(ring, &line->setup) && vring_base(ring) == line->setup.base &&
-	       vring_used_index(ring, dev->memory, &used) == 0 &&
-	       (uint16_t)(line->setup.base - used) == vring_in_flight(ring);
+	if (vring_base(ring) != line->setup.base)
+		return ORIGIN_NEW;
+	if (vring_used_index(&line->setup, dev->memory, &used))
+		return ORIGIN_MOVED; /* to where there is no memory; make_ring() says so */
+	if (used != used_before)
+		return ORIGIN_NEW;
+	return vring_same(ring, &line->setup) ? ORIGIN_SAME : ORIGIN_MOVED;
 }
 
 int vhostline_share_call(struct vhostline *line)
@@ -90,15 +94,28 @@ static int make_ring(struct vhostuser *dev, unsigned index)
 	return vhostline_share_call(line);
 }
 
+static void run(struct vhostuser *dev, struct vhostline *line)
+{
+	vhostring_go_on(line->ring);
+	vhostqueue_run(line->queue, line->ring, line->kick);
+	atomic_fetch_add(&dev->queues, 1);
+}
+
 int vhostline_start(struct vhostuser *dev, unsigned index)
 {
 	struct vhostline *line = &dev->lines[index];
+	enum origin origin =
+		ORIGIN_MOVED; /* without a ring: the record, if there is one, knows what is in flight */
 	int ret = 0;
 
 	if (!line->setup.size || !line->has_addr || !line->has_kick || !line->enabled ||
 	    guestmem_count(dev->memory) == 0 || (line->queue && vhostqueue_running(line->queue)))
 		return 0;
-	if (!goes_on(line, dev))
+	if (line->ring)
+		origin = origin_of(line, dev);
+	if (origin == ORIGIN_NEW && dev->inflight)
+		inflight_clear_queue(dev->inflight, index);
+	if (origin != ORIGIN_SAME)
 		ret = make_ring(dev, index);
 	else if (vring_set_memory(line->ring->ring, dev->memory))
 		ret = -EPROTO;
@@ -106,8 +123,7 @@ int vhostline_start(struct vhostuser *dev, unsigned index)
 		ret = vhostqueue_new(&dev->env, index, &line->queue);
 	if (ret)
 		return ret;
-	vhostqueue_run(line->queue, line->ring, line->kick);
-	atomic_fetch_add(&dev->queues, 1);
+	run(dev, line);
 	log_debug("vhost-user: queue %u runs: %u descriptors, from %u", index, line->setup.size,
 		  line->setup.base);
 	return 0;
@@ -121,6 +137,7 @@ void vhostline_halt(struct vhostuser *dev, unsigned index)
 		return;
 	vhostqueue_halt(line->queue);
 	vhostpool_drain(dev->env.pool, line->ring);
+	vhostring_stop(line->ring);
 	line->setup.base = vring_base(line->ring->ring);
 	atomic_fetch_sub(&dev->queues, 1);
 }
@@ -163,8 +180,7 @@ int vhostline_new_memory(struct vhostuser *dev, struct guestmem *memory)
 				       "queue %u: its ring is not in the new memory", i);
 			ret = -EPROTO;
 		} else {
-			vhostqueue_run(line->queue, line->ring, line->kick);
-			atomic_fetch_add(&dev->queues, 1);
+			run(dev, line);
 		}
 	}
 	return ret;

@@ -15,6 +15,15 @@
 #include "base/log.h"
 #include "base/util.h"
 
+/* A request that is answered after its chain is out of hand, by another thread. Its answer is a header. */
+struct late {
+	struct vhostrequest request; /* first: the token is this address */
+	struct late *next;	     /* of those that are kept */
+	struct fuse_out_header answer;
+	size_t len;
+	struct iovec iov[];
+};
+
 /* --- rings ----------------------------------------------------------------------------------------- */
 
 int vhostring_new(struct vring *ring, atomic_uint_fast64_t *notifications, struct vhostring **out)
@@ -59,13 +68,6 @@ void vhostring_set_call(struct vhostring *r, int fd)
 	(void)fd_close(old);
 }
 
-void vhostring_drop(struct vhostring *r)
-{
-	pthread_mutex_lock(&r->lock);
-	r->dropped = true;
-	pthread_mutex_unlock(&r->lock);
-}
-
 /* With the lock held. An eventfd that is full has told already. */
 static void notify_locked(struct vhostring *r)
 {
@@ -82,6 +84,99 @@ void vhostring_notify(struct vhostring *r)
 	pthread_mutex_lock(&r->lock);
 	notify_locked(r);
 	pthread_mutex_unlock(&r->lock);
+}
+
+/* Writes an answer to where its request has room for it. */
+static void scatter(const struct vhostrequest *r, const struct iovec *iov, int count)
+{
+	const struct iovec *to = r->writable;
+	size_t at = 0; /* in *to */
+
+	for (int i = 0; i < count; i++) {
+		const uint8_t *from = iov[i].iov_base;
+		size_t left = iov[i].iov_len;
+
+		while (left > 0) {
+			size_t n = to->iov_len - at < left ? to->iov_len - at : left;
+
+			memcpy((uint8_t *)to->iov_base + at, from, n);
+			from += n;
+			left -= n;
+			at += n;
+			if (at == to->iov_len) {
+				to++;
+				at = 0;
+			}
+		}
+	}
+}
+
+/* With the lock of its ring held. */
+static void push_late(const struct late *late)
+{
+	struct iovec iov = { .iov_base = (void *)(uintptr_t)&late->answer, .iov_len = late->len };
+
+	scatter(&late->request, &iov, 1);
+	vring_push(late->request.ring->ring, late->request.head, (uint32_t)late->len);
+}
+
+static void late_free(struct late *late)
+{
+	vhostring_unref(late->request.ring);
+	guestmem_unref(late->request.memory);
+	free(late);
+}
+
+/* The list of those that are kept; their references on the ring come with it. */
+static struct late *take_kept_locked(struct vhostring *r)
+{
+	struct late *kept = r->kept;
+
+	r->kept = NULL;
+	return kept;
+}
+
+static void free_all(struct late *late)
+{
+	while (late) {
+		struct late *next = late->next;
+
+		late_free(late);
+		late = next;
+	}
+}
+
+void vhostring_drop(struct vhostring *r)
+{
+	struct late *kept;
+
+	pthread_mutex_lock(&r->lock);
+	r->dropped = true;
+	kept = take_kept_locked(r);
+	pthread_mutex_unlock(&r->lock);
+	free_all(kept);
+}
+
+void vhostring_stop(struct vhostring *r)
+{
+	pthread_mutex_lock(&r->lock);
+	r->stopped = true;
+	pthread_mutex_unlock(&r->lock);
+}
+
+void vhostring_go_on(struct vhostring *r)
+{
+	struct late *kept;
+
+	pthread_mutex_lock(&r->lock);
+	r->stopped = false;
+	kept = take_kept_locked(r);
+	for (const struct late *late = kept; late; late = late->next)
+		push_late(late);
+	if (kept)
+		notify_locked(r);
+	pthread_mutex_unlock(&r->lock);
+	free_all(kept);
 }
 
 /* --- from a chain to a message ----------------------------------------------------------------------- */
@@ -155,34 +250,11 @@ void vhostrequest_parse(struct vring_chain *chain, uint8_t *bytes,
 
 /* --- answers ------------------------------------------------------------------------------------------- */
 
-static void scatter(const struct vhostrequest *r, const struct iovec *iov, int count)
-{
-	const struct iovec *to = r->writable;
-	size_t at = 0; /* in *to */
-
-	for (int i = 0; i < count; i++) {
-		const uint8_t *from = iov[i].iov_base;
-		size_t left = iov[i].iov_len;
-
-		while (left > 0) {
-			size_t n = to->iov_len - at < left ? to->iov_len - at : left;
-
-			memcpy((uint8_t *)to->iov_base + at, from, n);
-			from += n;
-			left -= n;
-			at += n;
-			if (at == to->iov_len) {
-				to++;
-				at = 0;
-			}
-		}
-	}
-}
-
 /* Ends a request: what is to be written of the answer, and the chain goes back with `len`. */
 static void finish(struct vhostrequest *r, const struct iovec *iov, int count, size_t len)
 {
 	struct vhostring *ring = r->ring;
+	struct late *late;
 
 	if (!r->memory) {
 		scatter(r, iov, count);
@@ -193,16 +265,20 @@ static void finish(struct vhostrequest *r, const struct iovec *iov, int count, s
 			vhostring_notify(ring);
 		return;
 	}
+	late = (struct late *)r;
+	late->len = gather((uint8_t *)&late->answer, len, iov, (unsigned)count);
 	pthread_mutex_lock(&ring->lock);
-	if (!ring->dropped) {
-		scatter(r, iov, count);
-		vring_push(ring->ring, r->head, (uint32_t)len);
+	if (ring->stopped && !ring->dropped) {
+		late->next = ring->kept;
+		ring->kept = late;
+		late = NULL;
+	} else if (!ring->dropped) {
+		push_late(late);
 		notify_locked(ring);
 	}
 	pthread_mutex_unlock(&ring->lock);
-	vhostring_unref(ring);
-	guestmem_unref(r->memory);
-	free(r);
+	if (late)
+		late_free(late);
 }
 
 void vhostrequest_done(struct vhostrequest *r, size_t len)
@@ -244,11 +320,6 @@ void vhostrequest_fail(struct vhostrequest *r, const void *bytes, size_t len, in
 		memcpy(&out.unique, (const uint8_t *)bytes + at, sizeof(out.unique));
 	(void)reply(r, &iov, 1, 0);
 }
-
-struct late {
-	struct vhostrequest request; /* first: it is freed by this address */
-	struct iovec iov[];
-};
 
 /* The late answer is a header: the pieces that hold it are enough. */
 static void *detach(void *token)

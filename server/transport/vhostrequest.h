@@ -3,7 +3,8 @@
  * vhostrequest.h - a request on its way: from a chain of descriptors to the FUSE layer, and its answer back to the ring.
  *
  * struct vhostring is a virtqueue with references: the queue that serves it has one, and each request that is
- * answered from another thread. A ring that was dropped (the guest began anew) takes no more answers.
+ * answered from another thread. A ring that was dropped (the guest began anew) takes no more answers; one that is stopped takes
+ * none yet: what a waiting request comes to meanwhile is kept until the ring goes on.
  */
 #ifndef HOLDFAST_TRANSPORT_VHOSTREQUEST_H
 #define HOLDFAST_TRANSPORT_VHOSTREQUEST_H
@@ -20,7 +21,8 @@ struct vhostring {
 	pthread_mutex_t
 		lock; /* guards what follows; and late answers against the end of the ring */
 	int call;     /* eventfd that notifies the guest, or -1; owned */
-	bool dropped;
+	bool dropped, stopped;
+	struct late *kept; /* answers for when it goes on */
 };
 
 /* Takes the vring over. 0 or -ENOMEM. */
@@ -30,6 +32,10 @@ void vhostring_unref(struct vhostring *r);	      /* takes NULL */
 void vhostring_set_call(struct vhostring *r, int fd); /* takes fd (or -1) over */
 /* From now on answers are forgotten: nothing is written to the ring any more. */
 void vhostring_drop(struct vhostring *r);
+/* From now on late answers are kept: the memory is the front-end's alone. Nobody serves the ring. */
+void vhostring_stop(struct vhostring *r);
+/* It goes on: what was kept is answered. */
+void vhostring_go_on(struct vhostring *r);
 /* Notifies the guest of what was pushed, if it wants that. */
 void vhostring_notify(struct vhostring *r);
 

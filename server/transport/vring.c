@@ -247,10 +247,10 @@ bool vring_same(const struct vring *r, const struct vring_setup *setup)
 	       is->avail.v == setup->avail.v && is->used.v == setup->used.v;
 }
 
-int vring_used_index(const struct vring *r, const struct guestmem *memory, uint16_t *out)
+int vring_used_index(const struct vring_setup *setup, const struct guestmem *memory, uint16_t *out)
 {
 	struct vring_parts parts;
-	int ret = find_parts(&r->setup, memory, &parts);
+	int ret = find_parts(setup, memory, &parts);
 
 	if (!ret)
 		*out = load_relaxed(&parts.used->idx);

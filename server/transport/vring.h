@@ -108,7 +108,7 @@ bool vring_lost(const struct vring *r);
 
 /* Is `setup` where and what this ring is (but for the base)? */
 bool vring_same(const struct vring *r, const struct vring_setup *setup);
-/* The index of its used ring as the guest has it in `memory` now: 0 or -EFAULT. */
-int vring_used_index(const struct vring *r, const struct guestmem *memory, uint16_t *out);
+/* The index of the used ring of `setup` as the guest has it in `memory` now: 0 or -EFAULT. */
+int vring_used_index(const struct vring_setup *setup, const struct guestmem *memory, uint16_t *out);
 
 #endif

@@ -122,6 +122,57 @@ static void test_inflight(struct rig *rig)
 	CHECK_EQ(rig_wait(rig), 0);
 }
 
+/* Rings that begin anew on the same connection: what was in flight is nobody's, and is not served again. */
+static void begin_anew(struct rig *rig, bool reset)
+{
+	struct fecall_lock lock = { .owner = 1, .end = 9, .type = F_WRLCK };
+	uint16_t base;
+	uint64_t unique;
+
+	rig->f.queue = 2;
+	lock.nodeid = rig_lookup(rig, "file");
+	CHECK_OK(fecall_open(&rig->f, lock.nodeid, O_RDWR, &lock.fh));
+	CHECK_OK(fecall_setlk(&rig->f, &lock));
+	for (lock.owner = 2; lock.owner < 2 + WAITING; lock.owner++)
+		CHECK(fecall_setlkw_send(&rig->f, 1, &lock, &unique) >= 0);
+	rig->f.queue = 1;
+	CHECK_OK(fecall_getattr(&rig->f, ROOT, NULL));
+	CHECK_EQ(recorded(&rig->dev, 1), WAITING);
+	if (reset)
+		CHECK_OK(frontend_tell(&rig->dev.fe, VHOST_RESET_DEVICE, NULL, 0, NULL, 0));
+	fefuse_forget_slots(&rig->f);
+	for (unsigned k = 0; k < rig->dev.ring_count; k++) {
+		if (!reset)
+			CHECK_OK(fedevice_ring_stop(&rig->dev, k, &base));
+		fering_reset(&rig->dev.rings[k]);
+		CHECK_OK(fedevice_ring_start(&rig->dev, k, 0));
+	}
+	CHECK_EQ(recorded(&rig->dev, 1), 0);
+	CHECK_OK(fecall_init(&rig->f, RIG_FLAGS));
+	for (unsigned i = 0; i < LOOKUPS; i++)
+		(void)rig_lookup(rig, "file");
+	CHECK_EQ(rig->dev.rings[1].used->idx, LOOKUPS + 1);
+	CHECK_EQ(recorded(&rig->dev, 1), 0);
+}
+
+static void test_anew(struct rig *rig)
+{
+	const struct fedevice_options options = { .request_queues = 2, .inflight = true };
+
+	rig_put(rig, "file", "content\n", 8);
+	rig_start(rig, "--posix-lock", NULL);
+	rig_connect(rig, &options);
+	for (unsigned round = 0; round < 4; round++) {
+		begin_anew(rig, round % 2);
+		rig_kill(rig);
+		rig_start(rig, "--posix-lock", NULL);
+		CHECK_OK(fedevice_reconnect(&rig->dev, rig->socket));
+		(void)rig_lookup(rig, "file");
+	}
+	rig_disconnect(rig);
+	CHECK_EQ(rig_wait(rig), 0);
+}
+
 /* --- a guest that does not notice --------------------------------------------------------------------------- */
 
 #define LISTED 60 /* in d; a reply holds about a third */
@@ -432,7 +483,7 @@ static void test_forbidden(struct rig *rig)
 
 static const struct rig_test tests[] = {
 	{ "inflight", test_inflight }, { "unnoticed", test_unnoticed }, { "noticed", test_noticed },
-	{ "handles", test_handles },   { "forbidden", test_forbidden },
+	{ "handles", test_handles },   { "forbidden", test_forbidden }, { "anew", test_anew },
 };
 
 int main(int argc, char **argv)

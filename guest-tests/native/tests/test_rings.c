@@ -3,6 +3,7 @@
  * test_rings.c - rings and messages of the whole back-end: how many, with which features, started and stopped.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/virtio_fs.h>
 #include <poll.h>
 #include <string.h>
@@ -298,6 +299,77 @@ static void test_reset(struct rig *rig)
 	CHECK_EQ(rig_wait(rig), 0);
 }
 
+/* A lock that another owner has until it is given back by queue 2: the slot of who waits for it on queue 1. */
+static int send_waiting(struct rig *rig, struct fecall_lock *held)
+{
+	struct fecall_lock waits;
+	uint64_t unique;
+	int slot;
+
+	*held = (struct fecall_lock){
+		.nodeid = rig_lookup(rig, "file"), .owner = 1, .end = 9, .type = F_WRLCK
+	};
+	CHECK_OK(fecall_open(&rig->f, held->nodeid, O_RDWR, &held->fh));
+	CHECK_OK(fecall_setlk(&rig->f, held));
+	waits = *held;
+	waits.owner = 2;
+	slot = fecall_setlkw_send(&rig->f, 1, &waits, &unique);
+	CHECK(slot >= 0);
+	CHECK_EQ(fefuse_receive(&rig->f, slot, QUIET_MS), -ETIMEDOUT);
+	held->type = F_UNLCK;
+	return slot;
+}
+
+/* What a request that waits comes to while its ring is stopped is told when that goes on, and never to another ring. */
+static void test_waiting(struct rig *rig)
+{
+	const struct fedevice_options options = { .request_queues = 2 };
+	struct fecall_lock held;
+	uint16_t base;
+	int slot;
+
+	make_file(rig);
+	rig_start(rig, "--posix-lock", NULL);
+	rig_connect(rig, &options);
+	rig->f.queue = 2;
+	for (unsigned anew = 0; anew < 2; anew++) {
+		struct fering *ring = &rig->dev.rings[1];
+
+		slot = send_waiting(rig, &held);
+		CHECK_OK(fedevice_ring_stop(&rig->dev, 1, &base));
+		CHECK_OK(fecall_setlk(&rig->f, &held));
+		CHECK_EQ(fefuse_receive(&rig->f, slot, QUIET_MS), -ETIMEDOUT);
+		CHECK_EQ(ring->used->idx, ring->next_used);
+		if (anew) {
+			fefuse_forget_slots(&rig->f);
+			fering_reset(ring);
+			CHECK_OK(fedevice_ring_start(&rig->dev, 1, 0));
+			many_at_once(rig, 1);
+			CHECK_EQ(ring->used->idx, DEPTH);
+		} else {
+			CHECK_OK(fedevice_ring_kick(&rig->dev, 1));
+			CHECK_OK(fefuse_receive(&rig->f, slot, FEFUSE_TIMEOUT_MS));
+			held.owner = 2;
+			CHECK_OK(fecall_setlk(&rig->f, &held));
+		}
+	}
+	/* Disabled; and at the end of the connection nobody is told any more. */
+	CHECK_OK(fecall_init(&rig->f, RIG_FLAGS));
+	slot = send_waiting(rig, &held);
+	CHECK_OK(fedevice_ring_enable(&rig->dev, 1, false));
+	CHECK_OK(fecall_setlk(&rig->f, &held));
+	CHECK_EQ(fefuse_receive(&rig->f, slot, QUIET_MS), -ETIMEDOUT);
+	CHECK_OK(fedevice_ring_enable(&rig->dev, 1, true));
+	CHECK_OK(fefuse_receive(&rig->f, slot, FEFUSE_TIMEOUT_MS));
+	held.owner = 2;
+	CHECK_OK(fecall_setlk(&rig->f, &held));
+	(void)send_waiting(rig, &held);
+	CHECK_OK(fedevice_ring_enable(&rig->dev, 1, false));
+	CHECK_OK(fecall_setlk(&rig->f, &held));
+	rig_disconnect(rig);
+	CHECK_EQ(rig_wait(rig), 0);
+}
+
 static void test_config(struct rig *rig)
 {
 	union vhost_payload ask = { .config = { .offset = 0,
@@ -331,8 +403,9 @@ static void test_config(struct rig *rig)
 }
 
 static const struct rig_test tests[] = {
-	{ "queues", test_queues }, { "features", test_features }, { "acks", test_acks },
-	{ "orders", test_orders }, { "reset", test_reset },	  { "config", test_config },
+	{ "queues", test_queues },   { "features", test_features }, { "acks", test_acks },
+	{ "orders", test_orders },   { "reset", test_reset },	    { "config", test_config },
+	{ "waiting", test_waiting },
 };
 
 int main(int argc, char **argv)

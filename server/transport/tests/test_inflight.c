@@ -254,6 +254,38 @@ static void test_a_death_between_used_index_and_record_is_mended(void **state)
 	record_close(&r);
 }
 
+static void test_what_was_cleared_does_not_come_again(void **state)
+{
+	uint16_t heads[SIZE];
+	struct record r;
+
+	(void)state;
+	for (unsigned all = 0; all < 2; all++) {
+		record_open(&r);
+		for (unsigned q = 0; q < QUEUES; q++) {
+			assert_int_equal(begin(&r, q, 9, heads), 0);
+			inflight_take(r.f, q, 4);
+			inflight_take(r.f, q, 5);
+		}
+		if (all)
+			inflight_clear(r.f);
+		else
+			inflight_clear_queue(r.f, 1);
+		inflight_clear_queue(r.f, QUEUES); /* there is none */
+		/* By us or by the next; for good. */
+		if (all)
+			record_again(&r);
+		for (unsigned q = 0; q < QUEUES; q++)
+			assert_int_equal(begin(&r, q, q == 1 || all ? 0 : 9, heads),
+					 q == 1 || all ? 0 : 2);
+		inflight_take(r.f, 1, 3);
+		record_again(&r);
+		assert_int_equal(begin(&r, 1, 0, heads), 1);
+		assert_int_equal(heads[0], 3);
+		record_close(&r);
+	}
+}
+
 /* --- records that make no sense --- */
 
 static void test_a_record_that_makes_no_sense_is_refused(void **state)
@@ -576,6 +608,7 @@ int main(void)
 		cmocka_unit_test(test_its_bytes_are_those_of_the_specification),
 		cmocka_unit_test(test_heads_come_again_by_age),
 		cmocka_unit_test(test_a_death_between_used_index_and_record_is_mended),
+		cmocka_unit_test(test_what_was_cleared_does_not_come_again),
 		cmocka_unit_test(test_a_record_that_makes_no_sense_is_refused),
 		cmocka_unit_test(test_counters_may_say_anything),
 		cmocka_unit_test(test_a_record_that_goes_away_is_noticed),

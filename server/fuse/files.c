@@ -203,6 +203,17 @@ static void slot_unref(struct worker *w, struct file_table *table, struct slot *
 	slot_give_back(table, (uint32_t)(slot - table->slots));
 }
 
+bool file_table_has(struct file_table *table, uint64_t fh)
+{
+	const uint32_t index = (uint32_t)fh;
+	uint64_t state;
+
+	if (index >= table->max)
+		return false;
+	state = atomic_load(&table->slots[index].state);
+	return state & STATE_OPEN && state_generation(state) == (uint32_t)(fh >> 32);
+}
+
 int file_get(struct worker *w, struct file_table *table, uint64_t fh, nodeid_t nodeid,
 	     enum file_kind kind, struct open_file **out)
 {

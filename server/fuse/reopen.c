@@ -13,6 +13,8 @@
 #include "fuse/ops.h"
 
 #define BUCKETS 256
+/* Entries beyond twice what is open, from which on those are looked for that are left over. */
+#define SPARE 64
 
 struct entry_of {
 	uint64_t fh, own;
@@ -22,6 +24,7 @@ struct entry_of {
 struct reopened {
 	pthread_mutex_t lock;
 	struct entry_of *buckets[BUCKETS];
+	unsigned count;
 };
 
 int reopened_new(struct reopened **out)
@@ -38,6 +41,7 @@ int reopened_new(struct reopened **out)
 void reopened_clear(struct reopened *r)
 {
 	pthread_mutex_lock(&r->lock);
+	r->count = 0;
 	for (unsigned i = 0; i < BUCKETS; i++) {
 		struct entry_of *e = r->buckets[i];
 
@@ -83,8 +87,38 @@ static bool find_own(struct reopened *r, uint64_t fh, uint64_t *own)
 	return e != NULL;
 }
 
+/* Takes the entry out that *at points to. With the lock held. */
+static void take_out(struct reopened *r, struct entry_of **at)
+{
+	struct entry_of *e = *at;
+
+	*at = e->next;
+	r->count--;
+	free(e);
+}
+
+/*
+ * Drops what is open no more: a guest may release our own fh instead of the one that it had, and that entry is left over. As
+ * often as their number doubles, so that each costs the same. With the lock held.
+ */
+static void drop_closed(struct reopened *r, struct file_table *table)
+{
+	if (r->count < 2 * file_table_count(table) + SPARE)
+		return;
+	for (unsigned i = 0; i < BUCKETS; i++) {
+		struct entry_of **at = &r->buckets[i];
+
+		while (*at) {
+			if (file_table_has(table, (*at)->own))
+				at = &(*at)->next;
+			else
+				take_out(r, at);
+		}
+	}
+}
+
 /* Enters *own, or gives the one that another thread has entered first. */
-static int enter(struct reopened *r, uint64_t fh, uint64_t *own)
+static int enter(struct reopened *r, struct file_table *table, uint64_t fh, uint64_t *own)
 {
 	struct entry_of *made = malloc(sizeof(*made));
 	struct entry_of **at;
@@ -93,12 +127,14 @@ static int enter(struct reopened *r, uint64_t fh, uint64_t *own)
 		return -ENOMEM;
 	*made = (struct entry_of){ .fh = fh, .own = *own };
 	pthread_mutex_lock(&r->lock);
+	drop_closed(r, table);
 	at = find(r, fh);
 	if (*at) {
 		*own = (*at)->own;
 	} else {
 		*at = made;
 		made = NULL;
+		r->count++;
 	}
 	pthread_mutex_unlock(&r->lock);
 	free(made);
@@ -131,6 +167,16 @@ static int open_anew(struct fuse_thread *t, nodeid_t nodeid, uint64_t *own)
 			 : open_enter(t, held.node, fd, flags, own);
 }
 
+unsigned reopened_count(struct reopened *r)
+{
+	unsigned count;
+
+	pthread_mutex_lock(&r->lock);
+	count = r->count;
+	pthread_mutex_unlock(&r->lock);
+	return count;
+}
+
 int reopen_get(struct fuse_thread *t, struct reopened *r, uint64_t fh, nodeid_t nodeid,
 	       enum file_kind kind, struct open_file **out)
 {
@@ -147,7 +193,7 @@ int reopen_get(struct fuse_thread *t, struct reopened *r, uint64_t fh, nodeid_t 
 	if (error)
 		return error;
 	own = made;
-	error = enter(r, fh, &own);
+	error = enter(r, table, fh, &own);
 	if (error || own != made)
 		(void)file_release(t->worker, table, made, nodeid, FILE_ANY);
 	return error ? error : file_get(t->worker, table, own, nodeid, kind, out);
@@ -158,7 +204,6 @@ int reopen_release(struct fuse_thread *t, struct reopened *r, uint64_t fh, nodei
 {
 	struct file_table *table = fuse_server_files(t->server);
 	struct entry_of **at;
-	struct entry_of *e;
 	uint64_t own;
 	int error;
 
@@ -171,10 +216,8 @@ int reopen_release(struct fuse_thread *t, struct reopened *r, uint64_t fh, nodei
 		return error;
 	pthread_mutex_lock(&r->lock);
 	at = find(r, fh);
-	e = *at;
-	if (e)
-		*at = e->next;
+	if (*at)
+		take_out(r, at);
 	pthread_mutex_unlock(&r->lock);
-	free(e);
 	return 0;
 }

@@ -18,6 +18,8 @@ int reopened_new(struct reopened **out); /* 0 or -ENOMEM */
 void reopened_free(struct reopened *r);	 /* takes NULL */
 /* The session ends. What was opened is the table of files' to close. */
 void reopened_clear(struct reopened *r);
+/* How many are remembered: those that are open, and at most as many again and a few that are not. */
+unsigned reopened_count(struct reopened *r);
 
 /*
  * As file_get(), for an fh that the table of files never gave out itself. Those are as many as the table has room for. -EBADF: it

@@ -18,7 +18,9 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "fuse/fuse.h"
+#include "fuse/reopen.h"
 #include "fuse/reply.h"
+#include "fuse/server.h"
 
 #define NEVER_EXISTED 0xdeadbeef
 
@@ -389,6 +391,51 @@ static void test_setxattr_of_both_layouts_arrives(void **state)
 	}
 }
 
+static void keep_agreement(void *arg, const struct fuse_agreement *agreement)
+{
+	if (agreement)
+		*(struct fuse_agreement *)arg = *agreement;
+}
+
+/* A session that goes on: fhs of an earlier daemon are opened anew, and remembered no longer than they are open. */
+static void test_what_is_opened_anew_is_forgotten_with_its_file(void **state)
+{
+	struct world *w = *state;
+	struct fuse_agreement agreement = { 0 };
+	struct fuse_release_in in = { 0 };
+	struct fuse_entry_out entry;
+	uint64_t own;
+
+	fuse_server_keep(w->server, keep_agreement, &agreement);
+	assert_int_equal(send_init(w, 7, 38, OFFERED), 0);
+	fuse_server_reset(w->server);
+	assert_int_equal(fuse_server_resume(w->server, &agreement), 0);
+	assert_int_equal(lookup_file(w, &entry), 0);
+	own = open_file(w, entry.nodeid);
+	in.fh = own;
+	assert_int_equal(send_request(w, FUSE_RELEASE, entry.nodeid, &in, sizeof(in)), 0);
+	for (uint64_t i = 0; i < 2000; i++) {
+		/* One that is made up, and the one of ours that it is opened as. */
+		assert_int_equal(read_file(w, entry.nodeid, (i + 1) << 8 | 200), 0);
+		own += 1ULL << 32;
+		own += own >> 32 ? 0 : 1ULL << 32;
+		in.fh = own;
+		assert_int_equal(send_request(w, FUSE_RELEASE, entry.nodeid, &in, sizeof(in)), 0);
+		assert_true(reopened_count(fuse_server_reopened(w->server)) <= 70);
+	}
+	/* Those that are open stay, however many are left over. */
+	assert_int_equal(read_file(w, entry.nodeid, 7ULL << 40), 0);
+	for (uint64_t i = 0; i < 200; i++) {
+		assert_int_equal(read_file(w, entry.nodeid, (i + 1) << 8 | 201), 0);
+		in.fh = (i + 1) << 8 | 201;
+		assert_int_equal(send_request(w, FUSE_RELEASE, entry.nodeid, &in, sizeof(in)), 0);
+	}
+	assert_int_equal(read_file(w, entry.nodeid, 7ULL << 40), 0);
+	in.fh = 7ULL << 40;
+	assert_int_equal(send_request(w, FUSE_RELEASE, entry.nodeid, &in, sizeof(in)), 0);
+	fuse_server_keep(w->server, NULL, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -412,6 +459,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_mount_is_marked_without_the_option, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(test_malformed_requests_are_answered_and_counted,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_opened_anew_is_forgotten_with_its_file,
 						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_an_interrupt_of_an_unknown_request_is_ignored,
 						setup, teardown),

@@ -234,9 +234,9 @@ bool export_state_has(const struct export *x, const char *name);
 
 /* --- entry.c: from what was looked at to a node -------------------------------------------------------------- */
 
-/* ring_tail() from before, the look at (parent, name), and its node with a reference. `fd` >= 0: look by it. */
-int entry_look(struct worker *w, struct node *parent, const char *name, int fd,
-	       struct looked *looked, struct node **out);
+/* A look at (parent, name), recorded: the node, with a reference. */
+int entry_look(struct worker *w, struct node *parent, const char *name, struct looked *looked,
+	       struct node **out);
 
 /* The node of what was looked at, found or made; it is not recorded and has no name yet. */
 int entry_node(struct worker *w, const struct looked *looked, struct node *parent, const char *name,

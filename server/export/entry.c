@@ -284,8 +284,34 @@ static int look_or_glance(struct worker *w, struct node *parent, const struct va
 	return hostfs_look_on(h, w->mint, at, name, looked);
 }
 
-/* As entry_look(), but with `again` not NULL 1 may be the answer: that has been filled, and there is no node. */
-static int look_for(struct worker *w, struct node *parent, const char *name, int fd,
+/*
+ * Was the object, which is open, given another name meanwhile that the map knows of? Then that stands: another daemon has
+ * renamed it.
+ */
+static bool named_elsewhere(struct worker *w, struct node *n, const struct vantage *at,
+			    const struct looked *looked, rowid_t parent, const char *name)
+{
+	struct statx stx;
+	struct found found;
+	struct name known;
+
+	if (!cache_persistent(n) || name_set(&known, parent, name) ||
+	    (statx(at->fd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_INO, &stx) == 0 &&
+	     stx.stx_ino == looked->stx.stx_ino) ||
+	    store_find(w, cache_rowid(n), &found) || !found.count ||
+	    !identity_equal(&found.row.identity, &looked->id))
+		return false;
+	for (unsigned i = 0; i < found.count; i++)
+		if (name_equal(&found.names[i], &known))
+			return false;
+	return true;
+}
+
+/*
+ * As entry_look(), but with `again` not NULL 1 may be the answer: that has been filled, and there is no node. What is
+ * open was made after `begun`.
+ */
+static int look_for(struct worker *w, struct node *parent, const char *name, int fd, uint64_t begun,
 		    struct looked *looked, struct node **out, struct entry *again)
 {
 	struct identity id;
@@ -296,7 +322,7 @@ static int look_for(struct worker *w, struct node *parent, const char *name, int
 	if (ret)
 		return ret;
 	for (int i = 0; i < LOOK_TRIES; i++) {
-		uint64_t since = store_since(w);
+		uint64_t since = fd >= 0 && !i ? begun : store_since(w);
 
 		ret = look_or_glance(w, parent, &at, name, fd, looked, again);
 		if (ret > 0)
@@ -309,7 +335,8 @@ static int look_for(struct worker *w, struct node *parent, const char *name, int
 			continue;
 		if (ret)
 			return ret;
-		ret = entry_record(w, n, parent, name, looked, since);
+		if (!i || fd < 0 || !named_elsewhere(w, n, &at, looked, cache_rowid(parent), name))
+			ret = entry_record(w, n, parent, name, looked, since);
 		if (ret == 0) {
 			*out = n;
 			return 0;
@@ -330,10 +357,10 @@ static int look_for(struct worker *w, struct node *parent, const char *name, int
 	return -ESTALE;
 }
 
-int entry_look(struct worker *w, struct node *parent, const char *name, int fd,
-	       struct looked *looked, struct node **out)
+int entry_look(struct worker *w, struct node *parent, const char *name, struct looked *looked,
+	       struct node **out)
 {
-	return look_for(w, parent, name, fd, looked, out, NULL);
+	return look_for(w, parent, name, -1, 0, looked, out, NULL);
 }
 
 int entry_fill(struct worker *w, struct node *n, const struct statx *stx, struct entry *out)
@@ -354,7 +381,7 @@ int export_lookup(struct worker *w, struct node *parent, const char *name, struc
 {
 	struct looked looked;
 	struct node *n;
-	int ret = look_for(w, parent, name, -1, &looked, &n, out);
+	int ret = look_for(w, parent, name, -1, 0, &looked, &n, out);
 
 	if (ret)
 		return ret < 0 ? ret : 0;
@@ -390,7 +417,12 @@ static int enter_nameless(struct worker *w, struct node *parent, int fd, struct 
 	return 0;
 }
 
-int export_enter_fd(struct worker *w, struct node *parent, const char *name, int fd,
+uint64_t export_position(struct worker *w)
+{
+	return store_since(w);
+}
+
+int export_enter_fd(struct worker *w, struct node *parent, const char *name, int fd, uint64_t since,
 		    struct entry *out)
 {
 	struct looked looked;
@@ -398,7 +430,7 @@ int export_enter_fd(struct worker *w, struct node *parent, const char *name, int
 	int ret = -ESTALE, held;
 
 	if (name)
-		ret = entry_look(w, parent, name, fd, &looked, &n);
+		ret = look_for(w, parent, name, fd, since, &looked, &n, NULL);
 	if (name && ret == 0 && looked.stx.stx_nlink == 0)
 		cache_put(w->x->cache, n); /* somebody was quick to unlink it */
 	if (!name || (ret == 0 && looked.stx.stx_nlink == 0)) {
@@ -435,7 +467,7 @@ static int record_again(struct worker *w, struct node *n)
 	ret = node_get(w, id, &parent);
 	if (ret)
 		return -ENOMEM;
-	ret = entry_look(w, parent, name, -1, &looked, &there);
+	ret = entry_look(w, parent, name, &looked, &there);
 	node_put(w, parent);
 	if (ret)
 		return -ENOMEM;

@@ -119,10 +119,14 @@ int export_lookup_self(struct worker *w, nodeid_t id, struct entry *out); /* LOO
 int export_lookup_parent(struct worker *w, nodeid_t id,
 			 struct entry *out); /* LOOKUP ".."; the root's is the root */
 
-/* An object just made under `name` and open as `fd`: the entry is that object's, whatever has
- * happened to the name. `name` NULL: a file without name (O_TMPFILE). */
-int export_enter_fd(struct worker *w, struct node *parent, const char *name, int fd,
+/*
+ * An object just made under `name` and open as `fd`: the entry is that object's, whatever has
+ * happened to the name. `name` NULL: a file without name (O_TMPFILE). `since` is what
+ * export_position() gave before it was made: what another daemon has told of it since then stands.
+ */
+int export_enter_fd(struct worker *w, struct node *parent, const char *name, int fd, uint64_t since,
 		    struct entry *out);
+uint64_t export_position(struct worker *w);
 
 /* statx of a node, with the number to show; counts no lookup. `fd` >= 0: by that descriptor. */
 int export_getattr(struct worker *w, struct node *n, int fd, unsigned mask, struct statx *out);

@@ -253,7 +253,7 @@ static void look_again(struct worker *w, struct node *dir, const char *name)
 	struct looked looked;
 	struct node *n = NULL;
 
-	if (entry_look(w, dir, name, -1, &looked, &n) == 0)
+	if (entry_look(w, dir, name, &looked, &n) == 0)
 		cache_put(w->x->cache, n);
 }
 

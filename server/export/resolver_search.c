@@ -79,7 +79,7 @@ int resolve_path(struct worker *w, const char *path, struct node **out)
 			name[len] = '\0';
 			ret = strcmp(name, ".") == 0 || strcmp(name, "..") == 0
 				      ? -EINVAL
-				      : entry_look(w, n, name, -1, &looked, &child);
+				      : entry_look(w, n, name, &looked, &child);
 		}
 		cache_put(w->x->cache, n);
 		if (ret)

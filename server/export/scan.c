@@ -181,7 +181,7 @@ static int walk_entry(struct walk *k, struct node *dir, const char *name)
 	if (S_ISDIR(looked.stx.stx_mode)) {
 		struct node *n;
 
-		ret = entry_look(w, dir, name, -1, &looked, &n);
+		ret = entry_look(w, dir, name, &looked, &n);
 		if (ret)
 			return ret == -ENOENT ? 0 : ret;
 		if (!nodeid_is_root(cache_nodeid(n))) {

@@ -160,7 +160,8 @@ struct opening {
 	const char *name; /* NULL: a file without one */
 	mode_t mode;
 	mode_t umask;
-	int flags; /* the guest's */
+	int flags;	/* the guest's */
+	uint64_t since; /* before it was made: export_position() */
 };
 
 struct opened {
@@ -198,7 +199,7 @@ static int enter_new(struct fuse_thread *t, const struct held *dir, const struct
 		     int flags, struct opened *out)
 {
 	CLEANUP_HELD struct held file = { .t = t };
-	int error = export_enter_fd(t->worker, dir->node, o->name, fd, &out->entry);
+	int error = export_enter_fd(t->worker, dir->node, o->name, fd, o->since, &out->entry);
 
 	if (error) {
 		fd_close(fd);
@@ -242,8 +243,7 @@ static int open_existing(struct fuse_thread *t, const struct held *dir, const st
 	return error;
 }
 
-static int do_create(struct fuse_thread *t, uint64_t parent, const struct opening *o,
-		     struct opened *out)
+static int do_create(struct fuse_thread *t, uint64_t parent, struct opening *o, struct opened *out)
 {
 	CLEANUP_HELD struct held dir = { .t = t };
 	int flags, fd, error;
@@ -259,6 +259,7 @@ static int do_create(struct fuse_thread *t, uint64_t parent, const struct openin
 	/* Before anything is made; should another thread take the last place, the new file stays. */
 	if (file_table_full(fuse_server_files(t->server)))
 		return -ENFILE;
+	o->since = export_position(t->worker);
 	fd = open_new(t, &dir, o, flags);
 	if (fd == -EEXIST && o->name && !(o->flags & O_EXCL))
 		return open_existing(t, &dir, o, out);

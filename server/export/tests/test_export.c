@@ -1087,6 +1087,46 @@ static void test_a_directory_that_another_daemon_renamed_needs_no_scan(void **st
 	stop(&other);
 }
 
+/* CREATE, and before it is recorded another daemon renames the file. */
+static void test_a_new_file_has_the_name_that_another_daemon_gave_it(void **state)
+{
+	struct fixture *f = *state, other = *f;
+	struct node *root = hold(f, NODEID_ROOT), *theirs;
+	struct found found;
+	struct entry e;
+	uint64_t since;
+	int fd;
+
+	start(&other);
+	theirs = hold(&other, NODEID_ROOT);
+	/* The second time there is another file of that name by then. */
+	for (int again = 0; again < 2; again++) {
+		since = export_position(f->w);
+		fd = open(path_in(f, "a"), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		assert_int_equal(export_rename(other.w, theirs, "a", theirs, "b", 0), 0);
+		if (again)
+			make_file(f, "a");
+		assert_int_equal(export_enter_fd(f->w, root, "a", fd, since, &e), 0);
+		close(fd);
+		assert_int_equal(e.stx.stx_ino, host_ino(f, "b"));
+		assert_int_equal(store_find(f->w, mint_rowid(f->w->mint, e.nodeid), &found), 0);
+		assert_int_equal(found.count, 1);
+		assert_string_equal(found.names[0].text, "b");
+		assert_int_equal(unlink(path_in(f, "b")), 0);
+	}
+	/* What the other daemon has only seen keeps its name. */
+	assert_int_equal(unlink(path_in(f, "a")), 0);
+	since = export_position(f->w);
+	fd = open(path_in(f, "a"), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	look_up_path(&other, "a");
+	assert_int_equal(export_enter_fd(f->w, root, "a", fd, since, &e), 0);
+	close(fd);
+	opens(f, e, host_ino(f, "a"));
+	node_put(other.w, theirs);
+	node_put(f->w, root);
+	stop(&other);
+}
+
 struct busy {
 	pthread_t thread;
 	struct fixture f; /* with a worker of its own */
@@ -1227,7 +1267,7 @@ static void test_a_created_file_stays_while_open_though_the_host_unlinks_it(void
 	struct entry e;
 	int fd = open(path_in(f, "a"), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
-	assert_int_equal(export_enter_fd(f->w, root, "a", fd, &e), 0);
+	assert_int_equal(export_enter_fd(f->w, root, "a", fd, export_position(f->w), &e), 0);
 	n = hold(f, e.nodeid); /* what an open file does */
 	assert_int_equal(unlink(path_in(f, "a")), 0);
 	usleep(1000000);
@@ -1244,7 +1284,7 @@ static struct entry create_file(struct fixture *f, struct node *root, const char
 	struct entry e;
 	int fd = open(path_in(f, name), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
-	assert_int_equal(export_enter_fd(f->w, root, name, fd, &e), 0);
+	assert_int_equal(export_enter_fd(f->w, root, name, fd, export_position(f->w), &e), 0);
 	close(fd);
 	return e;
 }
@@ -1566,6 +1606,7 @@ int main(void)
 		T(test_a_chain_moved_out_is_not_trusted_link_by_link),
 		T(test_an_idle_daemon_keeps_nobody_from_draining_after_a_revoke),
 		T(test_a_directory_that_another_daemon_renamed_needs_no_scan),
+		T(test_a_new_file_has_the_name_that_another_daemon_gave_it),
 		T(test_many_workers_follow_a_revoke),
 		T(test_a_worker_that_cannot_follow_a_revoke_answers_nothing),
 		T(test_a_removed_directory_lives_until_forget_though_its_node_went),

@@ -58,12 +58,14 @@ struct epoch {
 
 /*
  * An object that could not be reached, since when, and which scan has the last word on it: so that "try again"
- * is said for a bounded time. A table with one entry for each hash; who is pushed out begins anew.
+ * is said for a bounded time. What a scan did not find is called stale until the next one, which need not be waited for. A
+ * table with one entry for each hash; who is pushed out begins anew.
  */
 struct trouble {
 	nodeid_t nodeid;
 	uint64_t since; /* clock_ns() */
 	uint64_t scans; /* a scan after this many */
+	bool stale;	/* one has told */
 };
 #define TROUBLES 256
 #define TROUBLE_NS 60000000000ULL

@@ -286,22 +286,46 @@ int climb_and_descend(struct worker *w, struct way *way, struct node **out)
 
 /* --- answers -------------------------------------------------------------------------------------------------------- */
 
-/* The trouble with an object, begun now or known already. */
-static struct trouble trouble_with(struct worker *w, nodeid_t id, bool over)
+/* The entry of an object, begun now or known already. With the lock held. */
+static struct trouble *trouble_locked(struct worker *w, nodeid_t id, uint64_t scans)
 {
-	struct trouble *t = &w->x->troubles[id.v % TROUBLES], got;
-	uint64_t now = clock_ns(), scans = scan_finished(w->x);
+	struct trouble *t = &w->x->troubles[id.v % TROUBLES];
+	uint64_t now = clock_ns();
+	bool old = t->stale || now - t->since > 10 * TROUBLE_NS;
 
-	pthread_mutex_lock(&w->x->trouble_lock);
 	/* What has no answer yet goes on, however long the scan takes. */
-	if (!nodeid_equal(t->nodeid, id) || (now - t->since > 10 * TROUBLE_NS && scans > t->scans))
+	if (!nodeid_equal(t->nodeid, id) || (old && scans > t->scans))
 		*t = (struct trouble){ .nodeid = id, .since = now, .scans = scans };
 	atomic_store(&w->x->any_trouble, true);
+	return t;
+}
+
+/* The trouble with an object; when it is over, it is forgotten. */
+static struct trouble trouble_with(struct worker *w, nodeid_t id, bool over)
+{
+	const uint64_t scans = scan_finished(w->x);
+	struct trouble *t, got;
+
+	pthread_mutex_lock(&w->x->trouble_lock);
+	t = trouble_locked(w, id, scans);
 	got = *t;
 	if (over)
 		t->nodeid.v = 0;
 	pthread_mutex_unlock(&w->x->trouble_lock);
 	return got;
+}
+
+/* A scan has not found it. */
+static void trouble_is_stale(struct worker *w, nodeid_t id)
+{
+	const uint64_t scans = scan_finished(w->x);
+	struct trouble *t;
+
+	pthread_mutex_lock(&w->x->trouble_lock);
+	t = trouble_locked(w, id, scans);
+	t->stale = true;
+	t->scans = scans;
+	pthread_mutex_unlock(&w->x->trouble_lock);
 }
 
 /* It was reached: a later fault is a new one, with all of its time. */
@@ -377,6 +401,7 @@ static int answer(struct worker *w, const struct way *way, int error)
 
 static int resolve_slowly(struct worker *w, struct way *way, struct node **out)
 {
+	struct trouble trouble;
 	int ret = climb_and_descend(w, way, out);
 
 	if (!says_elsewhere(ret) || ret == -ESTALE)
@@ -385,12 +410,20 @@ static int resolve_slowly(struct worker *w, struct way *way, struct node **out)
 		return -ESTALE;
 
 	/* There is a row, and its object is nowhere that we know: only a scan can tell. */
-	ret = scan_consult(w, trouble_with(w, way->target, false).scans);
+	trouble = trouble_with(w, way->target, false);
+	if (trouble.stale) {
+		scan_want(w->x); /* the second walk, by which its row goes */
+		return -ESTALE;
+	}
+	ret = scan_consult(w, trouble.scans);
 	if (ret == 0) {
-		trouble_with(w, way->target, true);
 		ret = climb_and_descend(w, way, out);
-		if (says_elsewhere(ret) || ret == -ENODATA)
+		if (says_elsewhere(ret) || ret == -ENODATA) {
 			ret = -ESTALE;
+			trouble_is_stale(w, way->target);
+		} else {
+			trouble_with(w, way->target, true);
+		}
 	}
 	return ret;
 }

@@ -584,6 +584,36 @@ static void test_a_scan_that_began_before_does_not_make_a_handle_stale(void **st
 	opens(f, e, host_ino(f, "b"));
 }
 
+/* ... and nobody who asks again waits for the second walk, which drops the row. */
+static void test_what_a_scan_has_called_stale_stays_so(void **state)
+{
+	struct fixture *f = *state;
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct found found;
+	struct entry e, again;
+	int fd;
+
+	make_file(f, "a");
+	make_file(f, "stays");
+	e = look_up_path(f, "a");
+	stop(f);
+	assert_int_equal(unlink(path_in(f, "a")), 0);
+	start(f);
+	is_stale(f, e);
+	fd = openat(f->statedir, SCAN_LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	while (fcntl(fd, F_OFD_SETLK, &lock))
+		usleep(10000);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(export_lookup_self(f->w, e.nodeid, &again), -ESTALE);
+	assert_int_equal(store_find(f->w, mint_rowid(f->w->mint, e.nodeid), &found), 0);
+	close(fd);
+	for (int i = 0; store_find(f->w, mint_rowid(f->w->mint, e.nodeid), &found) == 0; i++) {
+		assert_true(i < 300);
+		usleep(100000);
+	}
+	is_stale(f, e);
+}
+
 /* The host has it elsewhere while two walks of `scanner` miss it and drop its row; `before` is called between the two. */
 static void drop_row(struct fixture *f, struct worker *scanner, const char *name,
 		     void (*before)(struct fixture *f))
@@ -1588,6 +1618,7 @@ int main(void)
 		T(test_a_file_renamed_by_the_host_is_found_by_a_scan),
 		T(test_a_scan_that_misses_a_file_does_not_forget_it),
 		T(test_a_scan_that_began_before_does_not_make_a_handle_stale),
+		T(test_what_a_scan_has_called_stale_stays_so),
 		T(test_what_comes_back_is_recorded_again_though_a_snapshot_shows_its_row),
 		T(test_what_comes_back_is_recorded_again_though_another_daemon_dropped_its_row),
 		T(test_what_comes_back_is_recorded_again_though_it_is_asked_for_by_number),

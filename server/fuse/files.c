@@ -28,13 +28,15 @@ struct slot {
 	struct open_file file; /* first: file_put() finds the slot by it */
 	_Atomic uint64_t state;
 	uint32_t next_free;
+	uint32_t
+		first; /* generation: those before were given to sessions that have ended, or by an earlier daemon */
 };
 
 struct file_table {
 	unsigned max;
 	uint32_t first_generation;
 	atomic_uint count;
-	pthread_mutex_t lock; /* guards free, fresh and the slots' next_free */
+	pthread_mutex_t lock; /* guards free, fresh and the slots' next_free and first */
 	uint32_t free;	      /* head of the list of slots that were used before */
 	uint32_t fresh;	      /* slots from here on were never used */
 	struct slot *slots;
@@ -106,17 +108,21 @@ bool file_table_full(const struct file_table *table)
 bool file_table_gave(struct file_table *table, uint64_t fh)
 {
 	const uint32_t index = (uint32_t)fh;
-	const uint32_t first = table->first_generation;
-	uint32_t fresh;
+	const uint32_t generation = (uint32_t)(fh >> 32);
+	uint32_t first = 0;
+	bool used;
 	uint32_t now;
 
 	pthread_mutex_lock(&table->lock);
-	fresh = table->fresh;
+	used = index < table->fresh;
+	if (used)
+		first = table->slots[index].first;
 	pthread_mutex_unlock(&table->lock);
-	if (index >= fresh)
+	if (!used)
 		return false;
 	now = state_generation(atomic_load(&table->slots[index].state));
-	return (uint32_t)(fh >> 32) - first <= now - first;
+	/* They go round. */
+	return (int32_t)(generation - first) >= 0 && (int32_t)(now - generation) >= 0;
 }
 
 /* A free slot; one used before is preferred, its memory is there already. */
@@ -130,6 +136,7 @@ static uint32_t slot_take(struct file_table *table)
 		table->free = table->slots[index].next_free;
 	} else if (table->fresh < table->max) {
 		index = table->fresh++;
+		table->slots[index].first = table->first_generation;
 		atomic_store(&table->slots[index].state, state_make(table->first_generation, 0));
 	}
 	if (index != NO_SLOT)
@@ -274,8 +281,14 @@ void file_table_clear(struct worker *w, struct file_table *table)
 	pthread_mutex_unlock(&table->lock);
 	for (uint32_t i = 0; i < fresh; i++) {
 		struct slot *slot = &table->slots[i];
-		uint32_t generation = state_generation(atomic_load(&slot->state));
+		const uint64_t state = atomic_load(&slot->state);
+		const uint32_t generation = state_generation(state);
 
+		/* One that is free was not given out in its generation yet. */
+		pthread_mutex_lock(&table->lock);
+		slot->first = state & (STATE_OPEN | STATE_REFS) ? generation_next(generation)
+								: generation;
+		pthread_mutex_unlock(&table->lock);
 		if (slot_ref(slot, generation)) {
 			slot_close(w, table, slot);
 			slot_unref(w, table, slot);

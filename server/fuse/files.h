@@ -43,13 +43,13 @@ void file_table_free(struct file_table *table);
 unsigned file_table_count(const struct file_table *table);
 bool file_table_full(const struct file_table *table);
 
-/* Was this fh given out by this table, be it closed now? */
+/* Was this fh given out by this table since the last file_table_clear(), be it closed now? */
 bool file_table_gave(struct file_table *table, uint64_t fh);
 
 /* Is it open? Once it was given out and is not, it never will be. */
 bool file_table_has(struct file_table *table, uint64_t fh);
 
-/* Releases all that is open; files in use by other threads go when these put them. */
+/* The end of a session: releases all that is open; files in use by other threads go when these put them. */
 void file_table_clear(struct worker *w, struct file_table *table);
 
 /* What to open: a template for the table's entry. */

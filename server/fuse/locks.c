@@ -238,7 +238,8 @@ static void lock_release(const struct lock *lock)
 /*
  * Takes what matches out of one bucket: owner NULL, by fh; both NULL, all. One that is in use, by a thread of its owner that
  * waits, say, while another closes the file, loses its locks and stays where the owner's next close finds it: else what that thread
- * gets would go with the last reference, at once.
+ * gets would go with the last reference, at once. It is no fh's any more: one that is released later, by a child that had
+ * inherited it, is of what was before.
  */
 static struct lock *bucket_drop(struct lock_table *table, struct lock **link,
 				const nodeid_t *nodeid, const uint64_t *owner, const uint64_t *fh)
@@ -255,6 +256,7 @@ static struct lock *bucket_drop(struct lock_table *table, struct lock **link,
 		}
 		if (nodeid && lock->refs > 1) {
 			lock_release(lock);
+			lock->fh = 0;
 			link = &lock->next;
 			continue;
 		}

@@ -404,13 +404,20 @@ static void test_what_is_opened_anew_is_forgotten_with_its_file(void **state)
 	struct fuse_agreement agreement = { 0 };
 	struct fuse_release_in in = { 0 };
 	struct fuse_entry_out entry;
+	uint64_t before;
 	uint64_t own;
 
 	fuse_server_keep(w->server, keep_agreement, &agreement);
 	assert_int_equal(send_init(w, 7, 38, OFFERED), 0);
+	assert_int_equal(lookup_file(w, &entry), 0);
+	before = open_file(w, entry.nodeid);
 	fuse_server_reset(w->server);
 	assert_int_equal(fuse_server_resume(w->server, &agreement), 0);
 	assert_int_equal(lookup_file(w, &entry), 0);
+	/* Of this daemon's own, before its connection ended. */
+	assert_int_equal(read_file(w, entry.nodeid, before), 0);
+	in.fh = before;
+	assert_int_equal(send_request(w, FUSE_RELEASE, entry.nodeid, &in, sizeof(in)), 0);
 	own = open_file(w, entry.nodeid);
 	in.fh = own;
 	assert_int_equal(send_request(w, FUSE_RELEASE, entry.nodeid, &in, sizeof(in)), 0);

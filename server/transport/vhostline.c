@@ -72,8 +72,6 @@ static int make_ring(struct vhostuser *dev, unsigned index)
 	int ret;
 
 	vhostline_drop_ring(line);
-	line->setup.event_idx = dev->features & VIRTIO_F_EVENT_IDX;
-	line->setup.indirect = dev->features & VIRTIO_F_INDIRECT_DESC;
 	line->setup.inflight = dev->inflight;
 	line->setup.inflight_queue = index;
 	ret = vring_new(&line->setup, dev->memory, &ring);
@@ -111,6 +109,8 @@ int vhostline_start(struct vhostuser *dev, unsigned index)
 	if (!line->setup.size || !line->has_addr || !line->has_kick || !line->enabled ||
 	    guestmem_count(dev->memory) == 0 || (line->queue && vhostqueue_running(line->queue)))
 		return 0;
+	line->setup.event_idx = dev->features & VIRTIO_F_EVENT_IDX;
+	line->setup.indirect = dev->features & VIRTIO_F_INDIRECT_DESC;
 	if (line->ring)
 		origin = origin_of(line, dev);
 	if (origin == ORIGIN_NEW && dev->inflight)

@@ -244,7 +244,8 @@ bool vring_same(const struct vring *r, const struct vring_setup *setup)
 	const struct vring_setup *is = &r->setup;
 
 	return is->size == setup->size && is->desc.v == setup->desc.v &&
-	       is->avail.v == setup->avail.v && is->used.v == setup->used.v;
+	       is->avail.v == setup->avail.v && is->used.v == setup->used.v &&
+	       is->event_idx == setup->event_idx && is->indirect == setup->indirect;
 }
 
 int vring_used_index(const struct vring_setup *setup, const struct guestmem *memory, uint16_t *out)

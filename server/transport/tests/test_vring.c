@@ -133,6 +133,12 @@ static void test_a_ring_is_the_same_only_where_and_as_long_as_it_was(void **stat
 	other.size *= 2;
 	assert_false(vring_same(d.ring, &other));
 	other = d.setup;
+	other.event_idx = !other.event_idx;
+	assert_false(vring_same(d.ring, &other));
+	other = d.setup;
+	other.indirect = !other.indirect;
+	assert_false(vring_same(d.ring, &other));
+	other = d.setup;
 	other.desc.v += 16;
 	assert_false(vring_same(d.ring, &other));
 	other = d.setup;

@@ -59,7 +59,7 @@ struct epoch {
 /*
  * An object that could not be reached, since when, and which scan has the last word on it: so that "try again"
  * is said for a bounded time. What a scan did not find is called stale until the next one, which need not be waited for. A
- * table with one entry for each hash; who is pushed out begins anew.
+ * table with a few entries for each hash; who is pushed out begins anew: the one whose trouble is the oldest.
  */
 struct trouble {
 	nodeid_t nodeid;
@@ -67,7 +67,8 @@ struct trouble {
 	uint64_t scans; /* a scan after this many */
 	bool stale;	/* one has told */
 };
-#define TROUBLES 256
+#define TROUBLES 1024
+#define TROUBLE_WAYS 8
 #define TROUBLE_NS 60000000000ULL
 
 /*
@@ -239,6 +240,12 @@ bool export_state_has(const struct export *x, const char *name);
 /* A look at (parent, name), recorded: the node, with a reference. */
 int entry_look(struct worker *w, struct node *parent, const char *name, struct looked *looked,
 	       struct node **out);
+/*
+ * The same, but with `again` not NULL 1 may be the answer: that has been filled, and there is no node. `fd` >= 0: looks by
+ * it; what is open was made after `begun` (store_since()).
+ */
+int entry_look_for(struct worker *w, struct node *parent, const char *name, int fd, uint64_t begun,
+		   struct looked *looked, struct node **out, struct entry *again);
 
 /* The node of what was looked at, found or made; it is not recorded and has no name yet. */
 int entry_node(struct worker *w, const struct looked *looked, struct node *parent, const char *name,

@@ -219,6 +219,16 @@ static unsigned record_seen(struct record *rec, const struct held *h, struct nod
 	       0;
 }
 
+/* Another daemon has renamed or unlinked it meanwhile: what is there is told, whatever it is. */
+static void look_again(struct worker *w, struct node *dir, const char *name)
+{
+	struct looked looked;
+	struct node *n = NULL;
+
+	if (entry_look(w, dir, name, &looked, &n) == 0)
+		cache_put(w->x->cache, n);
+}
+
 int export_unlink(struct worker *w, struct node *parent, const char *name, int at_flags)
 {
 	struct held h;
@@ -235,6 +245,9 @@ int export_unlink(struct worker *w, struct node *parent, const char *name, int a
 	gone = held_gone(&h, at_flags & AT_REMOVEDIR);
 	append(w, &rec, record_lost(&rec, &h, parent, name, gone), store_since(w));
 	held_lost_name(w, &h, parent, name, gone);
+	/* Another daemon may have given it this name again, and told of that before us. */
+	if (!gone)
+		look_again(w, parent, name);
 out:
 	held_close(w, &h);
 	return ret;
@@ -245,16 +258,6 @@ static bool same_object(const struct held *a, const struct held *b)
 {
 	return a->fd >= 0 && b->fd >= 0 && a->looked.dev == b->looked.dev &&
 	       a->looked.stx.stx_ino == b->looked.stx.stx_ino;
-}
-
-/* Another daemon has renamed or unlinked it meanwhile: what is there is told, whatever it is. */
-static void look_again(struct worker *w, struct node *dir, const char *name)
-{
-	struct looked looked;
-	struct node *n = NULL;
-
-	if (entry_look(w, dir, name, &looked, &n) == 0)
-		cache_put(w->x->cache, n);
 }
 
 static void renamed(struct worker *w, struct node *from, const char *name, struct node *to,
@@ -348,5 +351,7 @@ int export_link(struct worker *w, struct node *n, struct node *parent, const cha
 		if (linkat(w->x->proc, path, dir, name, AT_SYMLINK_FOLLOW) < 0)
 			return errno_neg();
 	}
+	/* It may have had this name before, and another daemon have told the map that it lost it. */
+	cache_set_recorded(w->x->cache, n, 0);
 	return export_lookup(w, parent, name, out);
 }

@@ -286,10 +286,25 @@ int climb_and_descend(struct worker *w, struct way *way, struct node **out)
 
 /* --- answers -------------------------------------------------------------------------------------------------------- */
 
-/* The entry of an object, begun now or known already. With the lock held. */
+/* The entry of an object, or the one that it may take. With the lock held. */
+static struct trouble *trouble_find(struct export *x, nodeid_t id)
+{
+	struct trouble *set = &x->troubles[id.v % (TROUBLES / TROUBLE_WAYS) * TROUBLE_WAYS];
+	struct trouble *oldest = set;
+
+	for (unsigned i = 0; i < TROUBLE_WAYS; i++) {
+		if (nodeid_equal(set[i].nodeid, id))
+			return &set[i];
+		if (oldest->nodeid.v && (!set[i].nodeid.v || set[i].since < oldest->since))
+			oldest = &set[i];
+	}
+	return oldest;
+}
+
+/* The same, begun now or known already. With the lock held. */
 static struct trouble *trouble_locked(struct worker *w, nodeid_t id, uint64_t scans)
 {
-	struct trouble *t = &w->x->troubles[id.v % TROUBLES];
+	struct trouble *t = trouble_find(w->x, id);
 	uint64_t now = clock_ns();
 	bool old = t->stale || now - t->since > 10 * TROUBLE_NS;
 
@@ -331,11 +346,12 @@ static void trouble_is_stale(struct worker *w, nodeid_t id)
 /* It was reached: a later fault is a new one, with all of its time. */
 static void trouble_ends(struct worker *w, nodeid_t id)
 {
-	struct trouble *t = &w->x->troubles[id.v % TROUBLES];
+	struct trouble *t;
 
 	if (!atomic_load_explicit(&w->x->any_trouble, memory_order_relaxed))
 		return;
 	pthread_mutex_lock(&w->x->trouble_lock);
+	t = trouble_find(w->x, id);
 	if (nodeid_equal(t->nodeid, id))
 		t->nodeid.v = 0;
 	pthread_mutex_unlock(&w->x->trouble_lock);
@@ -353,6 +369,9 @@ static int answer_trouble(struct worker *w, nodeid_t id, int error)
 {
 	struct trouble t = trouble_with(w, id, false);
 
+	/* A scan takes nothing for gone that it cannot reach. */
+	if (w->scanning)
+		return -ENOMEM;
 	if (clock_ns() - t.since <= TROUBLE_NS)
 		return -ENOMEM;
 	trouble_with(w, id, true);

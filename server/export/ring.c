@@ -38,7 +38,9 @@
 	((SLOT_HEADER + IDENTITY_MAX + NAME_ENCODED_MAX + RING_ALIGN - 1) / RING_ALIGN * RING_ALIGN)
 #define SLOT_MULTI 1u
 #define APPEND_MAX 4u
-#define LOCK_TIMEOUT_S 1
+#define LOCK_TIMEOUT_NS 1000000000U
+/* Once it was waited for in vain: who holds it is stopped, and not every request is to wait so long. */
+#define LOCK_STUCK_NS 10000000U
 
 _Static_assert(SLOT_MAX *APPEND_MAX < RING_CAPACITY_MIN, "an append fits into every ring");
 
@@ -217,29 +219,38 @@ void ring_reindex(struct ring *r)
 	}
 }
 
-static int lock_wait(pthread_mutex_t *lock)
+/* 0, EOWNERDEAD, ETIMEDOUT. */
+static int lock_wait(pthread_mutex_t *lock, uint64_t ns)
 {
-	struct timespec until;
-
 #ifdef __SANITIZE_THREAD__
 	/* libtsan of gcc 12 does not know pthread_mutex_clocklock(3), and would see an unlock without a lock. */
-	(void)clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += LOCK_TIMEOUT_S;
+	const clockid_t clock = CLOCK_REALTIME;
+#else
+	const clockid_t clock = CLOCK_MONOTONIC;
+#endif
+	struct timespec until;
+
+	(void)clock_gettime(clock, &until);
+	ns += (uint64_t)until.tv_nsec;
+	until.tv_sec += (time_t)(ns / 1000000000);
+	until.tv_nsec = (long)(ns % 1000000000);
+#ifdef __SANITIZE_THREAD__
 	return pthread_mutex_timedlock(lock, &until);
 #else
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += LOCK_TIMEOUT_S;
-	return pthread_mutex_clocklock(lock, CLOCK_MONOTONIC, &until);
+	return pthread_mutex_clocklock(lock, clock, &until);
 #endif
 }
 
 static int ring_lock(struct ring *r)
 {
 	pthread_mutex_t *lock = &r->header->lock;
+	const bool stuck = atomic_load_explicit(&r->stuck, memory_order_relaxed);
 	int err = pthread_mutex_trylock(lock);
 
 	if (err == EBUSY)
-		err = lock_wait(lock);
+		err = lock_wait(lock, stuck ? LOCK_STUCK_NS : LOCK_TIMEOUT_NS);
+	if (stuck != (err == ETIMEDOUT))
+		atomic_store_explicit(&r->stuck, !stuck, memory_order_relaxed);
 	if (err == EOWNERDEAD) {
 		/* If we die in here the next one begins again: consistent comes last. */
 		ring_reindex(r);

@@ -16,6 +16,7 @@
 
 #include <pthread.h>
 #include <stdalign.h>
+#include <stdatomic.h>
 
 #include "export/ring.h"
 
@@ -51,6 +52,7 @@ struct ring {
 	uint64_t capacity;    /* checked when opened; never read from the file again */
 	unsigned bucket_bits; /* log2 of the number of buckets */
 	uint32_t woken;	      /* ring_wake() of this process came while nobody slept */
+	atomic_bool stuck;    /* the lock was waited for in vain, and not got since */
 };
 
 static inline uint64_t shared_load(const uint64_t *p)

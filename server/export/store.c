@@ -103,6 +103,13 @@ static int gather_ring(struct worker *w, rowid_t rowid, struct gather *g, uint64
 		ret = ring_find(w->x->ring, rowid, since, gather_record, g);
 		*position = since;
 	}
+	if (ret == -ETIMEDOUT) {
+		log_limited(
+			LOG_LEVEL_WARN,
+			"map: a daemon of this export holds the ring and stands still: guests are "
+			"told to try again");
+		return -ENOMEM;
+	}
 	return ret < 0 ? ret : 0;
 }
 

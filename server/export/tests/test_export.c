@@ -14,17 +14,20 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/util.h"
 #include "export/core.h"
+#include "export/ring_private.h"
 
 struct fixture {
 	char dir[64], share[80], state[80], outside[80];
@@ -780,6 +783,47 @@ static void test_a_hard_link_outlives_its_first_name(void **state)
 	opens(f, e, host_ino(f, "b"));
 }
 
+/* With --moved-out=allow: it is open, and nothing shows it under its name, though rows were dropped since it was recorded. */
+static void test_what_is_moved_out_and_open_stays_though_rows_are_dropped(void **state)
+{
+	struct fixture *f = *state;
+	struct export_inspection seen;
+	struct worker *scanner;
+	struct entry e, again;
+	struct node *n;
+	char to[128];
+
+	f->config.moved_out_allow = true;
+	restart(f);
+	make_file(f, "a");
+	make_file(f, "stays");
+	e = look_up_path(f, "a");
+	n = hold(f, e.nodeid);
+	assert_true(node_fd(f->w, n) >= 0);
+	node_put(f->w, n);
+	snprintf(to, sizeof(to), "%s/a", f->outside);
+	assert_int_equal(rename(path_in(f, "a"), to), 0);
+	assert_int_equal(worker_new(f->x, &scanner), 0);
+	for (int i = 0; i < 2; i++) {
+		make_file(f, "b");
+		look_up_path(f, "b");
+		assert_int_equal(unlink(path_in(f, "b")), 0);
+		usleep(1100000);
+		for (int k = 0; k < 2; k++)
+			while (scan_run(scanner, NULL, NULL) == -EBUSY)
+				usleep(10000);
+		assert_true(store_mark(f->w) != STORE_MARK_FIRST);
+		assert_int_equal(export_lookup_self(f->w, e.nodeid, &again), 0);
+		assert_int_equal(again.stx.stx_ino, e.stx.stx_ino);
+		assert_int_equal(export_inspect_nodeid(scanner, e.nodeid, &seen), 0);
+		assert_true(seen.known);
+		if (!i)
+			make_file(f, "a"); /* and the next time there is another of its name */
+	}
+	worker_free(scanner);
+	f->config.moved_out_allow = false;
+}
+
 static void test_forged_nodeids_are_stale(void **state)
 {
 	struct fixture *f = *state;
@@ -1152,6 +1196,18 @@ static void test_a_new_file_has_the_name_that_another_daemon_gave_it(void **stat
 	assert_int_equal(export_enter_fd(f->w, root, "a", fd, since, &e), 0);
 	close(fd);
 	opens(f, e, host_ino(f, "a"));
+	/* What is deleted by then, by the other daemon or by the host, has no row. */
+	for (int host = 0; host < 2; host++) {
+		since = export_position(f->w);
+		fd = open(path_in(f, "c"), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		assert_int_equal(host ? unlink(path_in(f, "c"))
+				      : export_unlink(other.w, theirs, "c", 0),
+				 0);
+		assert_int_equal(export_enter_fd(f->w, root, "c", fd, since, &e), 0);
+		close(fd);
+		assert_int_equal(store_find(f->w, mint_rowid(f->w->mint, e.nodeid), &found),
+				 -ENOENT);
+	}
 	node_put(other.w, theirs);
 	node_put(f->w, root);
 	stop(&other);
@@ -1526,6 +1582,172 @@ static void test_the_map_has_the_last_name_of_a_race_of_two_daemons(void **state
 	export_close(other);
 }
 
+/* A process that holds the ring's lock, as a daemon that is stopped does, until it is killed. */
+static pid_t hold_ring(struct fixture *f)
+{
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (!pid) {
+		if (pthread_mutex_lock(&f->x->ring->header->lock) || write(ready[1], "x", 1) != 1)
+			_exit(1);
+		(void)sleep(20); /* should the test fail */
+		_exit(1);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	(void)close(ready[0]);
+	(void)close(ready[1]);
+	return pid;
+}
+
+/* Guests of the others are told to try again, which they can, wherever the ring is to be asked. */
+static void test_a_daemon_that_stands_still_makes_others_guests_try_again(void **state)
+{
+	struct fixture *f = *state;
+	struct node *root = hold(f, NODEID_ROOT);
+	int again = 0;
+
+	for (int i = 0; again < 3; i++) {
+		char names[2][16];
+		struct entry e;
+		pid_t pid;
+		int ret;
+
+		assert_true(i < 100);
+		for (int k = 0; k < 2; k++) {
+			snprintf(names[k], sizeof(names[k]), "f%d-%d", i, k);
+			make_file(f, names[k]);
+		}
+		/* Mostly the map's snapshot is older than this, and there is something to ask for. */
+		look_up_path(f, names[0]);
+		pid = hold_ring(f);
+		ret = export_lookup(f->w, root, names[1], &e);
+		assert_true(ret == 0 || ret == -ENOMEM);
+		again += ret != 0;
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		assert_int_equal(export_lookup(f->w, root, names[1], &e), 0);
+	}
+	node_put(f->w, root);
+}
+
+/* Those whose trouble is kept in one place: none begins anew for another's. */
+static void test_objects_in_trouble_keep_each_other_from_no_answer(void **state)
+{
+	struct fixture *f = *state;
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct entry e[TROUBLE_WAYS], again;
+	uint64_t since[TROUBLE_WAYS];
+	unsigned count = 0;
+	char name[32];
+	int fd;
+
+	for (unsigned i = 0; count < 4; i++) {
+		snprintf(name, sizeof(name), "f%u", i);
+		make_file(f, name);
+		e[count] = look_up_path(f, name);
+		if ((e[count].nodeid.v ^ e[0].nodeid.v) % (TROUBLES / TROUBLE_WAYS) == 0)
+			count++;
+	}
+	stop(f);
+	for (unsigned i = 0; i < 4096; i++) {
+		char path[128];
+
+		snprintf(name, sizeof(name), "f%u", i);
+		snprintf(path, sizeof(path), "%s", path_in(f, name));
+		if (unlink(path))
+			break;
+	}
+	fd = openat(f->statedir, SCAN_LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	start(f);
+	worker_begin(f->w, false);
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < count; i++) {
+			unsigned at = 0;
+
+			assert_int_equal(export_lookup_self(f->w, e[i].nodeid, &again), -ENOMEM);
+			while (!nodeid_equal(f->x->troubles[at].nodeid, e[i].nodeid))
+				assert_true(++at < TROUBLES);
+			if (round)
+				assert_true(f->x->troubles[at].since == since[i]);
+			since[i] = f->x->troubles[at].since;
+		}
+	}
+	close(fd);
+	worker_begin(f->w, true);
+	for (unsigned i = 0; i < count; i++)
+		is_stale(f, e[i]);
+}
+
+/* A file with a second name, which one daemon removes while another makes it again. */
+static void *unlinker_main(void *arg)
+{
+	struct renamer *r = arg;
+	struct worker *w;
+	struct node *root;
+
+	assert_int_equal(worker_new(r->x, &w), 0);
+	assert_int_equal(node_get(w, NODEID_ROOT, &root), 0);
+	for (int i = 0; i < 4; i++)
+		export_unlink(w, root, r->from, 0);
+	node_put(w, root);
+	worker_free(w);
+	return NULL;
+}
+
+static void *linker_main(void *arg)
+{
+	struct renamer *r = arg;
+	struct worker *w;
+	struct node *root, *n;
+	struct entry e;
+
+	assert_int_equal(worker_new(r->x, &w), 0);
+	assert_int_equal(node_get(w, NODEID_ROOT, &root), 0);
+	assert_int_equal(export_lookup(w, root, r->to, &e), 0);
+	assert_int_equal(node_get(w, e.nodeid, &n), 0);
+	for (int i = 0; i < 4; i++)
+		export_link(w, n, root, r->from, &e);
+	node_put(w, n);
+	node_put(w, root);
+	worker_free(w);
+	return NULL;
+}
+
+static void test_the_map_has_the_name_that_was_made_again_at_once(void **state)
+{
+	struct fixture *f = *state;
+	struct renamer r[2];
+	struct found found;
+	struct export *other;
+	struct entry e;
+	int code;
+
+	assert_int_equal(export_open(&f->config, &other, &code), 0);
+	make_file(f, "c");
+	e = look_up_path(f, "c");
+	for (int round = 0; round < 1000; round++) {
+		bool there = false;
+
+		r[0] = (struct renamer){ .x = f->x, .from = "a" };
+		r[1] = (struct renamer){ .x = other, .from = "a", .to = "c" };
+		assert_int_equal(pthread_create(&r[0].thread, NULL, unlinker_main, &r[0]), 0);
+		assert_int_equal(pthread_create(&r[1].thread, NULL, linker_main, &r[1]), 0);
+		pthread_join(r[0].thread, NULL);
+		pthread_join(r[1].thread, NULL);
+		assert_int_equal(store_find(f->w, mint_rowid(f->w->mint, e.nodeid), &found), 0);
+		for (unsigned i = 0; i < found.count; i++)
+			there |= strcmp(found.names[i].text, "a") == 0;
+		assert_true(there || access(path_in(f, "a"), F_OK) != 0);
+		(void)unlink(path_in(f, "a"));
+	}
+	export_close(other);
+}
+
 static void test_an_open_object_stays_where_an_ordinary_user_may_not_look(void **state)
 {
 	struct fixture *f = *state;
@@ -1624,6 +1846,7 @@ int main(void)
 		T(test_what_comes_back_is_recorded_again_though_it_is_asked_for_by_number),
 		T(test_a_rebuild_forgets_what_is_gone),
 		T(test_what_is_moved_out_goes_stale),
+		T(test_what_is_moved_out_and_open_stays_though_rows_are_dropped),
 		T(test_a_hard_link_outlives_its_first_name),
 		T(test_forged_nodeids_are_stale),
 		T(test_swapped_rows_open_nothing_else),
@@ -1649,6 +1872,9 @@ int main(void)
 		T(test_unknown_nodeids_are_not_stale_while_records_are_lost),
 		T(test_daemons_come_and_go_at_the_same_time),
 		T(test_the_map_has_the_last_name_of_a_race_of_two_daemons),
+		T(test_the_map_has_the_name_that_was_made_again_at_once),
+		T(test_a_daemon_that_stands_still_makes_others_guests_try_again),
+		T(test_objects_in_trouble_keep_each_other_from_no_answer),
 		T(test_an_open_object_stays_where_an_ordinary_user_may_not_look),
 		T(test_a_directory_that_may_not_be_read_does_not_keep_a_scan_from_its_end),
 		T(test_a_scan_that_lacks_descriptors_is_not_the_last_word),

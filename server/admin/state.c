@@ -128,6 +128,23 @@ static int open_share(struct state_search *q)
 	return 0;
 }
 
+const char *state_record_error(int err)
+{
+	switch (err) {
+	case -EPROTO:
+		return "it is of a newer version of holdfast";
+	case -EBADMSG:
+		return "it is damaged";
+	default:
+		return dirs_error(err);
+	}
+}
+
+int state_record_exit(int err)
+{
+	return err == -EPROTO ? HOLDFAST_EXIT_NEWER : HOLDFAST_EXIT_STATE;
+}
+
 int state_record_begin(struct state_search *q, const char id[STATE_ID_DIGITS + 1])
 {
 	struct state *s = q->state;
@@ -280,11 +297,8 @@ static int load_record(struct state_search *q, bool *changed)
 	if (err == -ENOENT && q->request->statedir)
 		return begin_given(q);
 	if (err)
-		return state_fail(q, err == -EPROTO ? HOLDFAST_EXIT_NEWER : HOLDFAST_EXIT_STATE,
-				  "state: cannot use %s/%s: %s", s->statepath, STATE_EXPORT_FILE,
-				  err == -EPROTO    ? "it is of a newer version of holdfast"
-				  : err == -EBADMSG ? "it is damaged"
-						    : dirs_error(err));
+		return state_fail(q, state_record_exit(err), "state: cannot use %s/%s: %s",
+				  s->statepath, STATE_EXPORT_FILE, state_record_error(err));
 	if (q->request->statedir && check_given(q))
 		return -1;
 	if (s->share < 0)

@@ -31,6 +31,10 @@ enum state_shows state_record_shows(const struct state_search *q,
 /* Opens the state directory below the base, or makes it: q->state->statedir and .created. 0 or -1. */
 int state_search_base(struct state_search *q);
 
+/* What state_record_read() has failed with, in words, and the exit code that is due. */
+const char *state_record_error(int err);
+int state_record_exit(int err);
+
 /* A new record for the share in q->state->statedir. 0 or -1. */
 int state_record_begin(struct state_search *q, const char id[STATE_ID_DIGITS + 1]);
 int state_new_id(char id[STATE_ID_DIGITS + 1]); /* 0 or -errno */

@@ -25,6 +25,7 @@
 
 struct candidate {
 	char *name; /* below the base */
+	int error;  /* its record cannot be read, so whose it is cannot be known: -errno */
 	bool by_root, by_path;
 	enum state_shows shows;
 };
@@ -97,28 +98,30 @@ static struct candidate compare(const struct state_search *q, const struct state
 	return c;
 }
 
-/* Adds the directory `name` of the base if its record has the share's root or path. 0 or -errno. */
+/* The record of the directory `name` of the base. What can never be a state directory has none: -ENOENT. */
+static int read_record(int base, const char *name, struct state_record *record)
+{
+	CLEANUP_FD int fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return errno == ENOTDIR || strcmp(name, "lost+found") == 0 ? -ENOENT : errno_neg();
+	return state_record_read(fd, record);
+}
+
+/* Adds the directory `name` of the base if its record has the share's root or path, or cannot be read. 0 or -errno. */
 static int consider(struct state_search *q, int base, const char *name, struct candidates *all)
 {
-	CLEANUP_FD int fd = -1;
-	struct state_record record;
-	struct candidate c;
+	struct state_record record = { 0 };
+	struct candidate c = { 0 };
 	struct candidate *grown;
-	int err;
+	int err = read_record(base, name, &record);
 
-	fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	err = state_record_read(fd, &record);
 	if (err == -ENOENT)
 		return 0; /* a start that was killed before it wrote one */
-	if (err) {
-		log_warn("state: %s in %s is left out: %s", STATE_EXPORT_FILE, name,
-			 err == -EPROTO ? "it is of a newer version" : dirs_error(err));
-		return 0;
-	}
-	c = compare(q, &record);
-	if (!c.by_root && !c.by_path)
+	if (!err)
+		c = compare(q, &record);
+	c.error = err;
+	if (!c.error && !c.by_root && !c.by_path)
 		return 0;
 
 	grown = realloc(all->list, (all->count + 1) * sizeof(*grown));
@@ -145,7 +148,13 @@ static int collect(struct state_search *q, int base, struct candidates *all)
 		fd_close(fd);
 		return err;
 	}
-	while (!err && (d = readdir(dir))) {
+	while (!err) {
+		errno = 0;
+		d = readdir(dir);
+		if (!d) {
+			err = -errno; /* 0 at the end */
+			break;
+		}
 		if (d->d_name[0] != '.')
 			err = consider(q, base, d->d_name, all);
 	}
@@ -226,6 +235,35 @@ static int create(struct state_search *q, int base, const char *basepath)
 	return 0;
 }
 
+/*
+ * No candidate is the share's: a new state, or a refusal. Where a record cannot be read its state may be the share's, and
+ * a new one would have another key: every handle that was given out would be stale.
+ */
+static int none_found(struct state_search *q, int base, const char *basepath,
+		      const struct candidates *all)
+{
+	const char *share = q->state->sharepath;
+
+	for (size_t i = 0; i < all->count; i++) {
+		const struct candidate *c = &all->list[i];
+
+		if (c->error)
+			return state_fail(
+				q, state_record_exit(c->error),
+				"state: cannot read %s/%s/%s, which may be that of %s: %s; see to "
+				"it, or give the share's state (a new directory, if it has none) "
+				"by --state-dir",
+				basepath, c->name, STATE_EXPORT_FILE, share,
+				state_record_error(c->error));
+	}
+	if (q->request->mode == STATE_CREATE)
+		return create(q, base, basepath);
+	return state_fail(q, HOLDFAST_EXIT_STATE,
+			  "state: %s is not known below %s: it was never served, or "
+			  "--state-dir is due",
+			  share, basepath);
+}
+
 /* What was found among the candidates becomes an open state directory, a new one, or a refusal. */
 static int settle(struct state_search *q, int base, const char *basepath,
 		  const struct candidates *all)
@@ -249,14 +287,12 @@ static int settle(struct state_search *q, int base, const char *basepath,
 				  s->sharepath, s->sharepath, basepath, known->name);
 	if (!found)
 		found = known;
-	if (!found) {
-		if (q->request->mode == STATE_CREATE)
-			return create(q, base, basepath);
-		return state_fail(q, HOLDFAST_EXIT_STATE,
-				  "state: %s is not known below %s: it was never served, or "
-				  "--state-dir is due",
-				  s->sharepath, basepath);
-	}
+	if (!found)
+		return none_found(q, base, basepath, all);
+	for (size_t i = 0; i < all->count; i++)
+		if (all->list[i].error)
+			log_warn("state: %s/%s/%s is left out: %s", basepath, all->list[i].name,
+				 STATE_EXPORT_FILE, state_record_error(all->list[i].error));
 	s->statedir = openat(base, found->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (s->statedir < 0)
 		return state_fail(q, HOLDFAST_EXIT_STATE, "state: cannot open %s/%s: %s", basepath,

@@ -29,6 +29,28 @@ serve
 expect_opens "$(handle_of "${MOUNT[a]}/f")" two
 expect_stale "$h"
 daemon_stop
+step "one that cannot be read may be that of a share that is not found: no new one is made"
+record=$(grep -l "share2$" /var/lib/holdfast/*/export)
+cp -p "$record" "$TMP/record"
+sed -i '1s/1$/2/' "$record"
+daemon_refuses 7
+grep -q "$record.*newer.*--state-dir" <<<"$SAID" || fail "not said which, or what to do"
+echo damaged >"$record"
+daemon_refuses 4
+grep -q "$record.*damaged.*--state-dir" <<<"$SAID" || fail "not said which, or what to do"
+cp -p "$TMP/record" "$record"
+chmod 660 "$record"
+daemon_refuses 4
+[[ $(find /var/lib/holdfast -name key | wc -l) == 2 ]] || fail "a third state"
+SHARE=$HOST/share
+serve
+expect_opens "$h" one
+daemon_said | grep -q "$record is left out" || fail "not said that one is left out"
+daemon_stop
+chmod 600 "$record"
+SHARE=$HOST/share2
+serve
+daemon_stop
 step "never in the share"
 daemon_refuses 2 --state-dir="$SHARE/state" 2>/dev/null || true
 [[ ! -e $SHARE/state/key ]] || fail "a key in the share"

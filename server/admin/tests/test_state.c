@@ -379,6 +379,56 @@ static void test_a_damaged_or_newer_record_is_refused(void **state)
 	state_free(s);
 }
 
+/* A new state would have another key, and every handle of the old one would be stale. */
+static void test_no_state_is_made_while_one_cannot_be_read(void **state)
+{
+	struct place *p = *state;
+	struct state *s, *again;
+	char other[300], id[STATE_ID_DIGITS + 1], now[STATE_ID_DIGITS + 1], record[2000];
+	ssize_t len;
+	CLEANUP_FD int fd = -1;
+
+	id_of(p, p->share, NULL, id);
+	assert_int_equal(find(p, p->share, &s), 0);
+	fd = openat(s->statedir, STATE_EXPORT_FILE, O_RDONLY);
+	len = pread(fd, record, sizeof(record) - 1, 0);
+	assert_true(len > 0);
+	record[len] = '\0';
+
+	write_export(s, "holdfast export 2\nwhatever\n");
+	assert_int_equal(find(p, p->share, &again), HOLDFAST_EXIT_NEWER);
+	write_export(s, "damaged");
+	assert_int_equal(find(p, p->share, &again), HOLDFAST_EXIT_STATE);
+	assert_int_equal(find_full(p, p->share, NULL, STATE_ADOPT, &again), HOLDFAST_EXIT_STATE);
+	write_export(s, record);
+	assert_int_equal(fchmod(fd, 0660), 0);
+	assert_int_equal(find(p, p->share, &again), HOLDFAST_EXIT_STATE);
+	/* One that is named is taken, and found from then on whatever the other is. */
+	(void)snprintf(other, sizeof(other), "%s/named", p->base);
+	assert_int_equal(find_full(p, p->share, other, STATE_CREATE, &again), 0);
+	state_free(again);
+	id_of(p, p->share, NULL, now);
+	assert_string_not_equal(now, id);
+	state_free(s);
+}
+
+static void test_what_is_no_state_stands_in_nobodys_way(void **state)
+{
+	struct place *p = *state;
+	char path[300];
+	struct state *s;
+
+	assert_int_equal(mkdir(p->base, 0700), 0);
+	(void)snprintf(path, sizeof(path), "%s/empty", p->base);
+	assert_int_equal(mkdir(path, 0700), 0);
+	(void)snprintf(path, sizeof(path), "%s/link", p->base);
+	assert_int_equal(symlink("empty", path), 0);
+	(void)snprintf(path, sizeof(path), "%s/file", p->base);
+	assert_int_equal(mknod(path, S_IFREG | 0600, 0), 0);
+	assert_int_equal(find(p, p->share, &s), 0);
+	state_free(s);
+}
+
 static void test_a_record_survives_odd_paths(void **state)
 {
 	struct place *p = *state;
@@ -513,6 +563,8 @@ int main(void)
 		TEST(test_a_directory_that_others_may_write_to_is_refused),
 		TEST(test_links_of_other_users_are_not_followed),
 		TEST(test_a_damaged_or_newer_record_is_refused),
+		TEST(test_no_state_is_made_while_one_cannot_be_read),
+		TEST(test_what_is_no_state_stands_in_nobodys_way),
 		TEST(test_a_record_survives_odd_paths),
 		TEST(test_the_ring_stays_where_it_was_while_it_is_needed),
 		TEST(test_only_one_process_can_be_alone),

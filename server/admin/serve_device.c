@@ -67,6 +67,7 @@ int serve_enter_sandbox(struct serving *v, bool *leave)
 	v->sandbox_config.dirs[0] = v->state->statedir;
 	v->sandbox_config.dirs[1] = v->state->rundir;
 	v->sandbox_config.dirs[2] = v->sandbox_config.mode == SANDBOX_CHROOT ? v->socket.dir : -1;
+	v->sandbox_config.dirs[3] = keysource_way_up(&v->state->key);
 	ret = sandbox_enter(&v->sandbox_config, &v->sandbox);
 	if (ret < 0)
 		return HOLDFAST_EXIT_SANDBOX;

@@ -32,12 +32,14 @@ static int complain(const struct keysource *s, int error, const char *hint)
 }
 
 /*
- * A directory from which there is no way up, where we may make one: a device keeps it in its sandbox.
+ * A directory from which there is no way up, where we may make one: a device keeps it in its sandbox. Who may not (a user
+ * without a user namespace yet) has the directory itself.
  */
-static int open_directory(const char *path)
+static int open_directory(const char *path, bool *apart)
 {
 	int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
+	*apart = fd >= 0;
 	return fd >= 0 ? fd : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
@@ -51,7 +53,7 @@ static int open_file(struct keysource *s, const char *path)
 		return -ENOMEM;
 	if (!s->name[0])
 		return complain(s, -EISDIR, "");
-	s->dir = open_directory(dir);
+	s->dir = open_directory(dir, &s->apart);
 	return s->dir < 0 ? complain(s, errno_neg(), "; its directory cannot be opened") : 0;
 }
 
@@ -130,6 +132,11 @@ void keysource_close(struct keysource *s)
 bool keysource_is_file(const struct keysource *s)
 {
 	return s->kind == KEYSOURCE_STATE || s->kind == KEYSOURCE_FILE;
+}
+
+int keysource_way_up(const struct keysource *s)
+{
+	return s->kind == KEYSOURCE_FILE && !s->apart ? s->dir : -1;
 }
 
 /* --- reading -------------------------------------------------------------------------------------- */

@@ -28,6 +28,7 @@ struct keysource {
 	char *shown; /* the option as it was given, for messages; NULL: KEYSOURCE_STATE */
 	char *name;  /* of the file in `dir`, of the credential; the description */
 	int dir;     /* KEYSOURCE_FILE, _CREDENTIAL: the directory, else -1 or, zeroed, unused */
+	bool apart;  /* `dir` is a mount of its own, from which there is no way up */
 	int fd;	     /* KEYSOURCE_FD, until it was read */
 	struct keyring *kept; /* of what is read once */
 };
@@ -43,6 +44,9 @@ const char *keysource_name(const struct keysource *s);
 
 /* Is it read anew at each keysource_load()? Can it be written by keysource_store()? */
 bool keysource_is_file(const struct keysource *s);
+
+/* A directory that stays open and leads to all of the host's files by "..", for a sandbox to set apart; or -1. */
+int keysource_way_up(const struct keysource *s);
 
 /*
  * The key as it is now, its root generation by the file in `statedir` if that says more; for the caller to free.

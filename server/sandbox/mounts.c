@@ -58,9 +58,21 @@ static int path_of(int fd, char path[PATH_MAX])
 	return 0;
 }
 
+/* A directory as a mount of its own. Where mounts lie below that cannot be left out, they come along. */
+static int clone_mount(const char *path)
+{
+	int tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (tree < 0 && errno == EINVAL)
+		tree = open_tree(AT_FDCWD, path,
+				 OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	return tree;
+}
+
 /*
  * Puts in the place of a descriptor one of the same directory as a mount of its own that is nowhere: it is the root there,
- * and has no way up. Without the right to make mounts it stays what it is.
+ * and has no way up. One that is O_PATH stays so: the directory may be closed to reading. Without the right to make mounts
+ * it stays what it is.
  */
 static int take_directory(int fd)
 {
@@ -68,14 +80,15 @@ static int take_directory(int fd)
 	struct stat want, have;
 	CLEANUP_FD int tree = -1;
 	CLEANUP_FD int dir = -1;
+	int flags = fcntl(fd, F_GETFL);
 	int ret = path_of(fd, path);
 
-	if (ret)
-		return ret;
-	tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (ret || flags < 0)
+		return ret ? ret : -EBADF;
+	tree = clone_mount(path);
 	if (tree < 0)
 		return errno == EPERM ? 0 : errno_neg();
-	dir = openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = openat(tree, ".", (flags & O_PATH ? O_PATH : O_RDONLY) | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0 || fstat(fd, &want) || fstat(dir, &have))
 		return errno_neg();
 	if (want.st_dev != have.st_dev || want.st_ino != have.st_ino)
@@ -89,7 +102,9 @@ int mounts_take_directories(const struct sandbox_config *config)
 		int ret = config->dirs[i] < 0 ? 0 : take_directory(config->dirs[i]);
 
 		if (ret)
-			return sandbox_failed("take a directory of the state along", ret, "");
+			return sandbox_failed(
+				"take a directory of the state, the socket or the key along", ret,
+				"");
 	}
 	return 0;
 }

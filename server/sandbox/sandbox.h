@@ -32,7 +32,7 @@
 enum sandbox_mode { SANDBOX_DEFAULT, SANDBOX_NAMESPACE, SANDBOX_CHROOT, SANDBOX_NONE };
 
 #define SANDBOX_RANGES_MAX 64
-#define SANDBOX_DIRS_MAX 3
+#define SANDBOX_DIRS_MAX 4
 
 /* `count` ids from `inside` on in the user namespace are those from `outside` on. */
 struct sandbox_range {

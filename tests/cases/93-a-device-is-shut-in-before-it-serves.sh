@@ -47,6 +47,7 @@ for mode in namespace chroot none; do
 	none) [[ -e $root/etc ]] || fail "another root" ;;
 	esac
 	[[ $mode == none || -z $(find "$root" -name secret) ]] || fail "the secret is there"
+	[[ $mode == none ]] || device_leads_nowhere a
 	status_json | grep -q "\"sandbox\": \"$mode\", \"capabilities\": \"$default\"" || fail "status: $(status_json)"
 	status_json | grep -q "\"pid\": ${PID[a]}, .*\"socket\": \"${SOCKET[a]}\"" || fail "status: $(status_json)"
 	status_json | grep -q '"map": "ok"' || fail "no map"

@@ -29,6 +29,21 @@ expect_text "ids" "65534 65534 65534 65534" "$(awk '/^Uid:/ { print $2, $3, $4, 
 "${DAEMON_PREFIX[@]}" "$HOLDFAST" status --json --state-dir="$STATE" | grep -q '"sandbox": "namespace"' || fail "status"
 device_stop a
 
+step "with the key elsewhere, in a directory that it may not list, nothing leads out"
+mkdir "$TMP/keys"
+run "${DAEMON_PREFIX[@]}" "$HOLDFAST" make-key "$TMP/made" >/dev/null
+mv "$TMP/made" "$TMP/keys/key"
+chmod 711 "$TMP/keys"
+mkdir "$TMP/keys/mount" && run mount -t tmpfs tmpfs "$TMP/keys/mount"
+rm -r "$STATE" && install -d -m 700 -o 65534 -g 65534 "$STATE"
+for helper in "" --key-helper; do
+	# shellcheck disable=SC2086 # none or one
+	device_start a --key-file="$TMP/keys/key" $helper
+	device_leads_nowhere a
+	device_stop a
+done
+rm -r "$STATE" && install -d -m 700 -o 65534 -g 65534 "$STATE"
+
 step "without a sandbox"
 device_start a --sandbox=none
 "${DAEMON_PREFIX[@]}" "$HOLDFAST" status --json --state-dir="$STATE" | grep -q '"capabilities": ""' || fail "capabilities"

@@ -49,6 +49,15 @@ device_inside() {
 	echo "$1"
 }
 
+# device_leads_nowhere NAME: by ".." from none of the directories that it has open is there a way to the host's root.
+device_leads_nowhere() {
+	local fd up=/../../../../../../../../../../../../../../../..
+	for fd in "/proc/${INSIDE[$1]}"/fd/*; do
+		[[ ! $fd -ef /proc/${INSIDE[$1]}/root ]] || continue # its own root, above which it cannot go
+		[[ ! -d $fd || ! $fd$up -ef / ]] || fail "descriptor ${fd##*/}, $(readlink "$fd"), leads to the host's root"
+	done
+}
+
 # device_ends NAME CODE: within 5 seconds, and its socket is gone.
 device_ends() {
 	local rc=0

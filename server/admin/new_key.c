@@ -15,6 +15,7 @@
 #include "admin/tool.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "export/map_files.h"
 #include "holdfast/exit.h"
 
 static bool has(const struct state *s, const char *name)
@@ -35,19 +36,28 @@ static bool ring_is_newer(const struct state *s, const struct keyring *k)
 	return newer;
 }
 
-/* Is there a key that is the map's? */
-static bool key_fits(const struct state *s, const struct keyring *k)
+/*
+ * Is the key that is there the map's? *exit_code: why that cannot be known, after one line in the log. The map is
+ * reached by descriptor: in a sandbox there is no path to it any more.
+ */
+static bool key_fits(const struct state *s, const struct keyring *k, int *exit_code)
 {
-	CLEANUP_FREE char *path = tool_map_path(s);
+	char path[MAP_FILES_PATH_MAX];
 	const struct map_config config = { .path = path, .keyring = k, .readonly = true };
 	struct map *m = NULL;
 	int err;
 
 	if (ring_is_newer(s, k))
 		return false;
-	err = path ? map_open(&config, &m, NULL) : -ENOMEM;
+	map_files_path(s->statedir, MAP_FILE, path);
+	err = map_open(&config, &m, NULL);
 	map_close(m);
-	return err != -EBADE && err != -ESTALE;
+	if (err && err != -ENOENT && err != -EBADE && err != -ESTALE)
+		log_error("key: whether %s/%s is that of %s there cannot be said, as that is %s "
+			  "(%s); leave --new-key out, or move the key away to start over",
+			  s->statepath, STATE_KEY_FILE, MAP_FILE, tool_map_error(err, exit_code),
+			  strerror(-err));
+	return err == 0 || err == -ENOENT;
 }
 
 /* What there is goes aside: map first, so that a crash in between leaves a lost key, as before. */
@@ -76,10 +86,12 @@ int new_key_prepare(struct state *s)
 {
 	struct keyring *k = NULL;
 	int err = keyring_load(s->statedir, STATE_KEY_FILE, &k);
-	bool fits = err == 0 && key_fits(s, k);
-	int exit_code;
+	int exit_code = 0;
+	bool fits = err == 0 && key_fits(s, k, &exit_code);
 
 	keyring_free(k);
+	if (exit_code)
+		return exit_code;
 	if (err == -EPROTO) {
 		log_error("key: %s/%s was made by a newer version of holdfast; it is not lost",
 			  s->statepath, STATE_KEY_FILE);

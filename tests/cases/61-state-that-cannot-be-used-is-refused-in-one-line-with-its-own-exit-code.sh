@@ -3,6 +3,7 @@
 # on: own
 # Lost, damaged, readable or foreign key: 5. Corrupt map: 6. Newer schema: 7. Nothing is lost by the refusal.
 . "$(dirname "$0")/../lib/case.sh"
+. "$ROOT/tests/lib/device.sh"
 
 share_make
 run "$TOOLS/populate" "$SHARE" 200
@@ -30,6 +31,27 @@ sqlite3 "$STATE/map.db" "pragma user_version = 99" || fail "sqlite3"
 refused 7 "the map has a newer schema"
 expect_text "the schema after the refusal" 99 "$(sqlite3 "$STATE/map.db" 'pragma user_version')"
 still_good
+step "--new-key where there is a key: refused if it is good, or if that cannot be said"
+daemon_refuses 2 --state-dir="$STATE" --new-key
+head -c 300000 /dev/urandom >"$STATE/map.db"
+daemon_refuses 6 --state-dir="$STATE" --new-key
+restore
+sqlite3 "$STATE/map.db" "pragma user_version = 99" || fail "sqlite3"
+daemon_refuses 7 --state-dir="$STATE" --new-key
+still_good
+run "$HOLDFAST" make-key "$TMP/other" >/dev/null
+for mode in namespace chroot none; do
+	step "--new-key where the key is another export's: $mode"
+	restore
+	cp -p "$TMP/other" "$STATE/key"
+	device_start d --sandbox=$mode --new-key
+	daemon_said d | grep -q "is stale for good" || fail "not said what that costs"
+	device_stop d
+	cmp -s "$TMP/other" "$STATE"/key.lost-* || fail "the key that was there is not kept"
+	step "--new-key where the key is good: $mode"
+	device_refuses 2 --sandbox=$mode --socket-path="$SOCKETS/sock-d" --new-key
+done
+restore
 step "--new-key starts over, and says what that costs"
 rm "$STATE/key"
 daemon_start a --new-key

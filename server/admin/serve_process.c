@@ -100,13 +100,15 @@ void serve_stop_signals(sigset_t *set)
  */
 int serve_prepare_process(struct serving *v)
 {
-	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
+	/* Who starts us may ignore it, and that survives exec: nobody could wait for a child then. */
+	const struct sigaction usual = { .sa_handler = SIG_DFL };
 	sigset_t set;
 
 	serve_divide(raise_nofile(v->c->nofile), v->c->max_nodes, &v->limits);
 	serve_stop_signals(&set);
 	if (secret_forbid_cores() || sigaction(SIGPIPE, &ignore, NULL) ||
-	    pthread_sigmask(SIG_BLOCK, &set, NULL) ||
+	    sigaction(SIGCHLD, &usual, NULL) || pthread_sigmask(SIG_BLOCK, &set, NULL) ||
 	    (v->c->mount && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))) {
 		log_error("the process cannot be prepared: %s", strerror(errno));
 		return HOLDFAST_EXIT_FAILURE;

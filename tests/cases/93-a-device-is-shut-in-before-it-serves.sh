@@ -72,6 +72,15 @@ for mode in namespace chroot; do
 	device_stop a
 done
 
+step "started by who ignores SIGCHLD, it ends like any other"
+DAEMON_PREFIX=(env --ignore-signal=CHLD)
+for options in --sandbox=namespace "--sandbox=chroot --key-helper" --uid-map=:0:0:1:; do
+	# shellcheck disable=SC2086 # options
+	device_start a $options
+	device_stop a
+done
+DAEMON_PREFIX=()
+
 step "killed outside, it ends inside"
 device_start a
 kill -9 "${PID[a]}"

@@ -21,6 +21,8 @@
 #include "base/util.h"
 #include "transport/vhostuser_private.h"
 
+#define ACCEPT_PAUSE_MS 100
+
 /* --- the device ---------------------------------------------------------------------------------------- */
 
 static int watch(int epoll, int fd)
@@ -227,9 +229,35 @@ static int serve_connection(struct vhostuser *dev)
 	return ret;
 }
 
+/* After an accept(2) that failed: 0, go on; or -errno. What lacks now may be there in a moment, and the front-end waits. */
+static int pardon(const struct vhostuser *dev, int error)
+{
+	struct pollfd p = { .fd = dev->stop, .events = POLLIN };
+
+	switch (error) {
+	case -EINTR:
+	case -EAGAIN:
+	case -ECONNABORTED:
+		return 0;
+	case -EMFILE:
+	case -ENFILE:
+	case -ENOBUFS:
+	case -ENOMEM:
+		log_limited(LOG_LEVEL_WARN,
+			    "socket: a front-end cannot be let in: %s; trying again",
+			    strerror(-error));
+		(void)poll(&p, 1, ACCEPT_PAUSE_MS);
+		return 0;
+	default:
+		return error;
+	}
+}
+
 /* Waits for a front-end: 0 with dev->sock, -ECANCELED, or -errno. */
 static int wait_for_frontend(struct vhostuser *dev)
 {
+	int ret;
+
 	for (;;) {
 		struct pollfd fds[2] = { { .fd = dev->config.socket, .events = POLLIN },
 					 { .fd = dev->stop, .events = POLLIN } };
@@ -243,8 +271,9 @@ static int wait_for_frontend(struct vhostuser *dev)
 		dev->sock = accept4(dev->config.socket, NULL, NULL, SOCK_CLOEXEC);
 		if (dev->sock >= 0)
 			return 0;
-		if (errno != EINTR && errno != EAGAIN && errno != ECONNABORTED)
-			return errno_neg();
+		ret = pardon(dev, errno_neg());
+		if (ret)
+			return ret;
 	}
 }
 

@@ -24,7 +24,20 @@ for mode in namespace none; do
 		"$TOOLS/unixsock" hold "${SOCKET[a]}" </dev/null >/dev/null || fail "connection $i"
 	done
 	daemon_alive a || fail "it has ended"
+	step "$mode: --persist, and for a while no descriptor for a front-end"
+	run prlimit --pid "${INSIDE[a]}" --nofile=3:
+	"$TOOLS/unixsock" junk "${SOCKET[a]}" >/dev/null & front=$!
+	within 5 eval 'daemon_said a | grep -q "cannot be let in: Too many open files"' || fail "nothing said"
+	sleep 0.3
+	daemon_alive a || fail "it has ended"
+	kill -0 $front || fail "the front-end was sent away"
+	run prlimit --pid "${INSIDE[a]}" --nofile=1024:
+	wait $front || fail "the front-end was not served"
+	run prlimit --pid "${INSIDE[a]}" --nofile=3:
+	"$TOOLS/unixsock" junk "${SOCKET[a]}" >/dev/null & front=$!
+	sleep 0.3
 	device_stop a
+	wait $front
 done
 for signal in INT HUP; do
 	device_start a

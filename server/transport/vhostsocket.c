@@ -5,6 +5,9 @@
  * Whether anybody listens at an existing socket is asked by a datagram socket: the kernel refuses it with
  * EPROTOTYPE where a stream socket is bound, and with ECONNREFUSED where none is; the other daemon sees nothing of
  * it, which a connection would end for good.
+ *
+ * Who looks at a socket and unlinks it holds an flock on its directory until its own is there: two daemons that start at
+ * once would take each other's for one that was left behind.
  */
 #include "transport/vhostsocket.h"
 
@@ -14,6 +17,7 @@
 #include <libgen.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -25,6 +29,9 @@
 #define BACKLOG 1
 #define PAUSES 20 /* before a socket is said to be in use */
 #define PAUSE_NS 25000000
+/* Before it is done without the lock: others hold it for as long as they look whether a socket is in use. */
+#define LOCK_PAUSES 120
+#define LOCK_PAUSES_END 8 /* nobody waits long for our end */
 #define MODE_OWNER 0600
 #define MODE_GROUP 0660
 
@@ -72,6 +79,26 @@ static int split_path(const char *path, struct vhostsocket *s)
 	return s->dir < 0 ? errno_neg() : 0;
 }
 
+/*
+ * The lock on the directory, to be closed; -1: done without it. Whoever may read the directory may hold the lock, and
+ * must not stop us for good; where we may not read it there is none.
+ */
+static int lock_way(const struct vhostsocket *s, int pauses)
+{
+	const struct timespec pause = { .tv_nsec = PAUSE_NS };
+	int dir = openat(s->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (int i = 0; dir >= 0 && i < pauses; i++) {
+		if (flock(dir, LOCK_EX | LOCK_NB) == 0)
+			return dir;
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			break;
+		(void)nanosleep(&pause, NULL);
+	}
+	log_debug("socket: the directory of %s cannot be locked", s->name);
+	return fd_close(dir);
+}
+
 /* Is a stream socket bound there? A daemon that was killed a moment ago may still be on its way out. */
 static bool is_listened_at(int probe, const struct sockaddr_un *addr)
 {
@@ -101,7 +128,7 @@ static int clear_way(const char *path, const struct sockaddr_un *addr, const str
 		return failed(path, errno_neg(), "");
 	if (is_listened_at(probe, addr))
 		return failed(path, -EADDRINUSE, ": another process listens there");
-	if (errno != ECONNREFUSED)
+	if (errno != ECONNREFUSED && errno != ENOENT)
 		return failed(path, errno_neg(), "");
 	if (unlinkat(s->dir, s->name, 0) && errno != ENOENT)
 		return failed(path, errno_neg(), "");
@@ -130,15 +157,13 @@ static int settle_file(struct vhostsocket *s, bool has_group, gid_t gid)
 	return 0;
 }
 
-static int listen_at(const char *path, struct vhostsocket *s, bool has_group, gid_t gid)
+/* Under the lock on the directory. */
+static int take_place(const char *path, struct vhostsocket *s, bool has_group, gid_t gid)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int err;
 
 	memcpy(addr.sun_path, path, strlen(path));
-	err = split_path(path, s);
-	if (err)
-		return failed(path, err, "");
 	err = clear_way(path, &addr, s);
 	if (err)
 		return err;
@@ -151,6 +176,19 @@ static int listen_at(const char *path, struct vhostsocket *s, bool has_group, gi
 	if (err)
 		(void)unlinkat(s->dir, s->name, 0);
 	return err ? failed(path, err, has_group ? " (--socket-group)" : "") : 0;
+}
+
+static int listen_at(const char *path, struct vhostsocket *s, bool has_group, gid_t gid)
+{
+	int err = split_path(path, s);
+	int lock;
+
+	if (err)
+		return failed(path, err, "");
+	lock = lock_way(s, LOCK_PAUSES);
+	err = take_place(path, s, has_group, gid);
+	fd_close(lock);
+	return err;
 }
 
 int vhostsocket_listen(const char *path, const char *group, struct vhostsocket *out)
@@ -211,12 +249,16 @@ int vhostsocket_adopt(int fd, struct vhostsocket *out)
 void vhostsocket_remove(struct vhostsocket *s)
 {
 	struct stat st;
+	int lock;
 
 	if (s->dir < 0)
 		return;
+	/* While we listen nobody takes its place; outside of a sandbox we do not, and another may be about to. */
+	lock = s->fd < 0 ? lock_way(s, LOCK_PAUSES_END) : -1;
 	if (fstatat(s->dir, s->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_dev == s->dev &&
 	    st.st_ino == s->ino)
 		(void)unlinkat(s->dir, s->name, 0);
+	fd_close(lock);
 }
 
 void vhostsocket_close(struct vhostsocket *s)

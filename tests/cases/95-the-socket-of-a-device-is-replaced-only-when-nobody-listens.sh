@@ -21,6 +21,27 @@ run "$TOOLS/unixsock" stale "${SOCKET[a]}"
 kill -TERM "${PID[a]}" && wait "${PID[a]}" || fail "exit $?"
 unset "PID[a]"
 [[ -S ${SOCKET[a]} ]] || fail "it removed the socket of another"
+step "one that is being replaced by another at this moment"
+SOCKETS=/run/sockets
+mkdir $SOCKETS
+run "$TOOLS/unixsock" stale "$SOCKETS/sock-a"
+before=$(stat -c %i "$SOCKETS/sock-a")
+exec {lock}<$SOCKETS
+run flock -x $lock
+(sleep 0.7 && [[ $(stat -c %i "$SOCKETS/sock-a") == "$before" ]] && : >"$TMP/untouched"; flock -u $lock) & watch=$!
+device_start a
+wait $watch
+[[ -e $TMP/untouched ]] || fail "it did not wait for who has the lock"
+step "and although the lock is held for ever"
+exec {lock}>&-
+kill -9 "${PID[a]}"
+wait "${PID[a]}" 2>/dev/null
+exec {lock}<$SOCKETS
+run flock -x $lock
+device_start a
+device_stop a
+exec {lock}>&-
+SOCKETS=/run SOCKET[a]=/run/sock-a
 step "what is no socket"
 rm "${SOCKET[a]}"
 echo precious >"${SOCKET[a]}"

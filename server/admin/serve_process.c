@@ -131,14 +131,16 @@ static void see_to_the_end(struct serving *v)
 {
 	uint64_t end = clock_ns() + PATIENCE_SECONDS * 1000000000ULL;
 	const struct timespec moment = { .tv_nsec = 20000000 };
+	uint8_t exit_code;
 
 	while (!atomic_load(&v->served)) {
 		(void)nanosleep(&moment, NULL);
 		if (clock_ns() < end)
 			continue;
 		log_warn("a request does not end; leaving all the same");
-		sandbox_leave(v->sandbox);
-		_exit(atomic_load(&v->helper_lost) ? HOLDFAST_EXIT_KEY : HOLDFAST_EXIT_OK);
+		exit_code = atomic_load(&v->helper_lost) ? HOLDFAST_EXIT_KEY : HOLDFAST_EXIT_OK;
+		sandbox_leave(v->sandbox, exit_code);
+		_exit(exit_code);
 	}
 }
 

@@ -4,7 +4,7 @@
  *
  * Who started us knows the one outside: it hands signals on and gives the exit code. If it is killed, the kernel
  * kills the one inside. The leash is a pair of sockets: it tells the one inside that the other is gone
- * already, and the one outside that the other need not be waited for.
+ * already, and the one outside that the other need not be waited for, with its exit code.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -81,10 +81,10 @@ int leash_hold(const struct sandbox *s)
 	return 0;
 }
 
-void sandbox_leave(const struct sandbox *s)
+void sandbox_leave(const struct sandbox *s, uint8_t exit_code)
 {
 	if (s && s->leash >= 0)
-		(void)send(s->leash, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		(void)send(s->leash, &exit_code, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 /* The exit code, or -1: it still runs. */
@@ -129,7 +129,7 @@ int sandbox_wait(struct sandbox *s)
 	struct pollfd fds[2] = { { .fd = signals, .events = POLLIN },
 				 { .fd = s->leash, .events = POLLIN } };
 	struct signalfd_siginfo info;
-	char byte;
+	uint8_t left_with;
 
 	if (signals < 0) {
 		log_error("sandbox: cannot watch for signals: %s", strerror(errno));
@@ -146,8 +146,8 @@ int sandbox_wait(struct sandbox *s)
 			if (info.ssi_signo != SIGCHLD)
 				(void)kill(s->child, (int)info.ssi_signo);
 		if (fds[1].revents) {
-			if (recv(s->leash, &byte, 1, MSG_DONTWAIT) > 0)
-				return EXIT_SUCCESS;
+			if (recv(s->leash, &left_with, 1, MSG_DONTWAIT) > 0)
+				return left_with;
 			fds[1].fd = -1; /* it is ending */
 		}
 	}

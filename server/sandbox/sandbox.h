@@ -91,11 +91,14 @@ void sandbox_free(struct sandbox *s); /* takes NULL */
 
 /*
  * Outside: waits for the child, hands SIGTERM, SIGINT and SIGHUP (which are blocked) on to it. Its exit code, 1 if
- * it was killed; 0 at once when it has called sandbox_leave().
+ * it was killed; at once the one that it has given to sandbox_leave().
  */
 int sandbox_wait(struct sandbox *s);
-/* Inside: the process ends although the kernel holds one of its threads; nobody need wait. Any thread; takes NULL. */
-void sandbox_leave(const struct sandbox *s);
+/*
+ * Inside: the process ends with this code although the kernel holds one of its threads; nobody need wait. Any thread; takes
+ * NULL.
+ */
+void sandbox_leave(const struct sandbox *s, uint8_t exit_code);
 
 /* NULL where the host's paths are still there; valid until sandbox_free(). */
 const struct places *sandbox_places(const struct sandbox *s);

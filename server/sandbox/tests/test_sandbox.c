@@ -287,7 +287,7 @@ static int leave_in_the_lurch(struct fixture *f, struct sandbox *s)
 {
 	struct timespec nap = { .tv_sec = 5 };
 
-	sandbox_leave(s);
+	sandbox_leave(s, 5);
 	(void)nanosleep(&nap, NULL);
 	atomic_store(&f->shared->turn, 1);
 	return 1;
@@ -344,7 +344,7 @@ static void test_the_process_outside_gives_the_exit_code(void **state)
 	begin = clock_ns();
 	pid = start(f, SANDBOX_NAMESPACE, 0, leave_in_the_lurch);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 5);
 	assert_true(clock_ns() - begin < 3000000000U);
 }
 

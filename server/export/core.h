@@ -231,6 +231,8 @@ int key_open(struct export *x, struct epoch *e, bool *first_run, int *exit_code)
 int key_settle(struct export *x, struct epoch *e, int *exit_code);
 /* A keyring_renew_fn; `arg` is the export. */
 int key_renew(void *arg, struct keyring *k);
+/* Does another process have the export open? Asked before we do. */
+bool key_others_serve(const struct export *x);
 /* Logs that the root generation is lower than one that was seen. */
 void key_say_older(const struct export *x);
 bool export_state_has(const struct export *x, const char *name);

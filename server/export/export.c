@@ -291,6 +291,34 @@ static int probe_share(struct export *x, struct mint *mint, int *exit_code)
 
 /* --- opening: ring and map ------------------------------------------------------------------------------------------ */
 
+static int map_failed(const struct export *x, int error, int *exit_code);
+
+/*
+ * The ring makes no sense with our key. If it is the key that is wrong, which the map knows, or others serve by this ring, it
+ * stays: it may hold what no map has yet, and is how the others are told of a revoke.
+ */
+static int set_ring_aside(struct export *x, struct epoch *e, int *exit_code)
+{
+	int ret = epoch_map(x, e, false, NULL);
+
+	if (ret && ret != -ENOENT)
+		return map_failed(x, ret, exit_code);
+	map_close(e->map);
+	e->map = NULL;
+	*exit_code = HOLDFAST_EXIT_STATE;
+	if (key_others_serve(x)) {
+		log_error(
+			"ring: the ring in the run directory is damaged or of another export, and "
+			"other daemons serve by it; stop them, then start all again");
+		return -EBUSY;
+	}
+	log_warn("ring: the ring in the run directory is damaged or of another export; it is moved "
+		 "aside and the share is scanned");
+	if (renameat(x->config.rundir, RING_FILE, x->config.rundir, RING_FILE ".damaged") < 0)
+		return errno_neg();
+	return 0;
+}
+
 /* A ring that makes no sense is kept for who wants to look, and a scan makes good what it held. */
 static int open_ring(struct export *x, struct epoch *e, bool *fresh, int *exit_code)
 {
@@ -299,10 +327,9 @@ static int open_ring(struct export *x, struct epoch *e, bool *fresh, int *exit_c
 
 	*exit_code = HOLDFAST_EXIT_STATE;
 	if (ret == -EBADMSG) {
-		log_warn("ring: the ring in the run directory is damaged or of another export; it "
-			 "is moved aside "
-			 "and the share is scanned");
-		renameat(x->config.rundir, RING_FILE, x->config.rundir, RING_FILE ".damaged");
+		ret = set_ring_aside(x, e, exit_code);
+		if (ret)
+			return ret;
 		ret = ring_open(x->config.rundir, RING_FILE, keyring_uuid(e->keyring),
 				RING_SIZE_DEFAULT, &x->ring, fresh);
 		*fresh = true;

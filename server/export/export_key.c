@@ -152,8 +152,7 @@ void key_say_older(const struct export *x)
 			  x->config.statepath, GENERATION_FILE);
 }
 
-/* Does another process have the export open? Asked before we do. */
-static bool others_serve(const struct export *x)
+bool key_others_serve(const struct export *x)
 {
 	CLEANUP_FD int fd =
 		openat(x->config.statedir, DAEMONS_LOCK_FILE, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
@@ -172,7 +171,7 @@ int key_settle(struct export *x, struct epoch *e, int *exit_code)
 
 	keyring_set_renew(e->keyring, key_renew, x);
 	if (others && others != keyring_active(e->keyring) && !keysource_is_file(x->config.key) &&
-	    others_serve(x)) {
+	    key_others_serve(x)) {
 		*exit_code = HOLDFAST_EXIT_KEY;
 		log_error("key: other daemons of this export seal with key %u, and %s has key %u; "
 			  "stop them all, then start them with the new key",

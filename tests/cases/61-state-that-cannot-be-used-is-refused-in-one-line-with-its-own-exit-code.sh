@@ -51,6 +51,32 @@ for mode in namespace chroot none; do
 	step "--new-key where the key is good: $mode"
 	device_refuses 2 --sandbox=$mode --socket-path="$SOCKETS/sock-d" --new-key
 done
+step "a key of another export: the ring stays with those who serve, and what it holds"
+restore
+daemon_start a
+ring=$(find /run/holdfast "$STATE" -name ring -type f | head -n 1)
+was=$(stat -c %i "$ring")
+for serves in yes no; do
+	cp -p "$TMP/other" "$STATE/key"
+	daemon_refuses 6 --state-dir="$STATE"
+	expect_text "the ring after the refusal" "$was" "$(stat -c %i "$ring")"
+	cp -p "$TMP/good/key" "$STATE/key"
+	[[ $serves == no ]] || daemon_kill9
+done
+daemon_start a
+expect_text "the ring that is used again" "$was" "$(stat -c %i "$ring")"
+daemon_stop
+step "a damaged ring is moved aside, but for those who serve by it"
+rm -f "$ring.damaged"
+restore
+daemon_start a
+head -c 64 /dev/zero | tr '\0' x | dd of="$ring" conv=notrunc status=none
+daemon_refuses 4 --state-dir="$STATE"
+[[ ! -e $ring.damaged ]] || fail "the ring of a daemon that serves was moved aside"
+daemon_stop
+daemon_start a
+[[ -e $ring.damaged ]] || fail "the damaged ring is not kept"
+daemon_stop
 restore
 step "--new-key starts over, and says what that costs"
 rm "$STATE/key"

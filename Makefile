@@ -14,7 +14,7 @@ JOBS ?= $(shell nproc)
 PACKAGES = gcc libc6-dev pkg-config libfuse3-dev libssl-dev libsqlite3-dev libseccomp-dev libcap-ng-dev libkeyutils-dev fuse3
 PACKAGES_FUZZ = $(PACKAGES) clang libclang-rt-14-dev
 PACKAGES_TEST = $(PACKAGES) libcmocka-dev uidmap keyutils e2fsprogs xfsprogs btrfs-progs sqlite3 util-linux mount acl attr \
-	clang-format clang-tidy cppcheck shellcheck qemu-system-x86 busybox-static kmod git make xz-utils
+	strace clang-format clang-tidy cppcheck shellcheck qemu-system-x86 busybox-static kmod git make xz-utils
 # C virtiofsd, to be compared with.
 PACKAGES_BENCH = $(PACKAGES) util-linux mount qemu-system-common
 

@@ -75,6 +75,18 @@ static int tell_daemons(const struct state *s, const struct keyring *k)
 	return 0;
 }
 
+/*
+ * Writing the key has failed: not on the disk for sure, perhaps, but in its place? Then daemons must know, or those that start from
+ * now on would know alone.
+ */
+static bool was_raised(struct state *s, const struct keyring *old, struct keyring **now)
+{
+	keyring_free(*now);
+	*now = NULL;
+	return keysource_load(&s->key, s->statedir, now) == 0 &&
+	       keyring_root_generation(*now) > keyring_root_generation(old);
+}
+
 static int revoke_all(struct state *s)
 {
 	struct keyring *old = NULL, *raised = NULL;
@@ -84,6 +96,14 @@ static int revoke_all(struct state *s)
 	if (exit_code)
 		return exit_code;
 	err = raise_key(s, old, &raised);
+	if (err && was_raised(s, old, &raised) && tell_daemons(s, raised) == 0) {
+		log_error("revoke: root generation %u holds from now on, but may not be on the "
+			  "disk yet "
+			  "(%s); say revoke again when that is mended",
+			  keyring_root_generation(raised), strerror(-err));
+		exit_code = HOLDFAST_EXIT_STATE;
+		goto out;
+	}
 	if (err) {
 		log_error("revoke: cannot write %s/%s: %s", s->statepath,
 			  s->key.kind == KEYSOURCE_STATE ? STATE_KEY_FILE : GENERATION_FILE,

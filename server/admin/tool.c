@@ -96,6 +96,9 @@ const char *tool_map_error(int err, int *exit_code)
 	case -ESTALE:
 		*exit_code = HOLDFAST_EXIT_KEY;
 		return "older key";
+	case -EKEYEXPIRED:
+		*exit_code = HOLDFAST_EXIT_STATE;
+		return "from before the last revoke, and the next start drops its rows";
 	default:
 		*exit_code = HOLDFAST_EXIT_STATE;
 		return "unreadable";

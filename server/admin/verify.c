@@ -12,6 +12,7 @@
 #include "admin/commands.h"
 #include "admin/tool.h"
 #include "base/log.h"
+#include "base/util.h"
 #include "holdfast/exit.h"
 
 struct tally {
@@ -70,6 +71,18 @@ static int verify_rows(const struct state *s, const struct keyring *k, struct ma
 	return t.bad && !revoked ? HOLDFAST_EXIT_MAP : HOLDFAST_EXIT_OK;
 }
 
+/* Does all that it holds date from before a revoke, which no daemon has written to it yet? */
+static bool map_is_revoked(const struct state *s, const struct keyring *k)
+{
+	CLEANUP_FREE char *path = tool_map_path(s);
+	const struct map_config config = { .path = path, .keyring = k, .readonly = true };
+	struct map *m = NULL;
+	const int err = path ? map_open(&config, &m, NULL) : -ENOMEM;
+
+	map_close(m);
+	return err == -EKEYEXPIRED;
+}
+
 int command_verify(const struct config *c)
 {
 	char what[256] = "";
@@ -85,6 +98,10 @@ int command_verify(const struct config *c)
 	if (exit_code)
 		goto out;
 	(void)puts("key: ok");
+	if (map_is_revoked(s, k)) {
+		(void)puts("map: rows from before the last revoke; the next start drops them");
+		goto out;
+	}
 	exit_code = tool_map(s, k, &m);
 	if (exit_code)
 		goto out;

@@ -247,7 +247,8 @@ static int step_by_handle(struct worker *w, const struct step *s, struct node **
 	if (s->type != DT_DIR || !w->x->can_open_dir || s->identity.place.attachment != 0 ||
 	    hostfs_has_submounts(w->x->hostfs, w->x->root))
 		return -ENOENT;
-	if (!may_reconnect(w->x))
+	/* A scan's time is limited as a whole, and what it cannot tell it does not drop. */
+	if (!w->scanning && !may_reconnect(w->x))
 		return -EAGAIN;
 	fd = hostfs_open_dir(w->x->root_dir, &s->identity);
 	if (fd < 0)

@@ -617,6 +617,39 @@ static void test_what_a_scan_has_called_stale_stays_so(void **state)
 	is_stale(f, e);
 }
 
+/* However deep: what guests may cause in a second is no limit for the walk itself. */
+static void test_two_walks_drop_the_rows_of_a_deep_tree(void **state)
+{
+	enum { DEPTH = 40 };
+	struct fixture *f = *state;
+	struct entry e[DEPTH];
+	struct worker *scanner;
+	struct found found;
+	char path[DEPTH * 2 + 2] = "";
+
+	make_file(f, "stays");
+	for (unsigned i = 0; i < DEPTH; i++) {
+		strcat(path, i ? "/d" : "d");
+		mkdir(path_in(f, path), 0755);
+		e[i] = look_up_path(f, path);
+	}
+	stop(f);
+	for (unsigned i = DEPTH; i > 0; i--) {
+		path[2 * i - 1] = '\0';
+		assert_int_equal(rmdir(path_in(f, path)), 0);
+	}
+	start(f);
+	assert_int_equal(worker_new(f->x, &scanner), 0);
+	for (int i = 0; i < 2; i++)
+		while (scan_run(scanner, NULL, NULL) == -EBUSY)
+			usleep(10000);
+	usleep(200000); /* no snapshot shows a row that is not there any more */
+	for (unsigned i = 0; i < DEPTH; i++)
+		assert_int_equal(store_find(f->w, mint_rowid(f->w->mint, e[i].nodeid), &found),
+				 -ENOENT);
+	worker_free(scanner);
+}
+
 /* The host has it elsewhere while two walks of `scanner` miss it and drop its row; `before` is called between the two. */
 static void drop_row(struct fixture *f, struct worker *scanner, const char *name,
 		     void (*before)(struct fixture *f))
@@ -1841,6 +1874,7 @@ int main(void)
 		T(test_a_scan_that_misses_a_file_does_not_forget_it),
 		T(test_a_scan_that_began_before_does_not_make_a_handle_stale),
 		T(test_what_a_scan_has_called_stale_stays_so),
+		T(test_two_walks_drop_the_rows_of_a_deep_tree),
 		T(test_what_comes_back_is_recorded_again_though_a_snapshot_shows_its_row),
 		T(test_what_comes_back_is_recorded_again_though_another_daemon_dropped_its_row),
 		T(test_what_comes_back_is_recorded_again_though_it_is_asked_for_by_number),

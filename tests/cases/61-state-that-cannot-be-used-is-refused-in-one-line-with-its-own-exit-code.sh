@@ -77,6 +77,29 @@ daemon_stop
 daemon_start a
 [[ -e $ring.damaged ]] || fail "the damaged ring is not kept"
 daemon_stop
+step "--new-key killed in the middle leaves no key that is from before a revoke"
+for at in 1 2 3 4 5; do
+	restore
+	rm -f "$ring"
+	run "$HOLDFAST" revoke --yes --shared-dir="$SHARE" --state-dir="$STATE" >/dev/null
+	daemon_start a
+	daemon_stop
+	cp -p "$TMP/good/key" "$STATE/key"
+	rm -f "$ring" # the host was down
+	daemon_refuses 5 --state-dir="$STATE"
+	mkdir -p "$TMP/mnt-killed"
+	rc=0
+	timeout 8 strace -f -o /dev/null -e trace=renameat2 -e inject=renameat2:signal=KILL:when=$at \
+		"$HOLDFAST" --shared-dir="$SHARE" --mount="$TMP/mnt-killed" --state-dir="$STATE" --new-key 2>/dev/null || rc=$?
+	umount -l "$TMP/mnt-killed" 2>/dev/null
+	# It was through before that many, and serves.
+	((rc == 137)) || break
+	rm -f "$ring"
+	daemon_refuses 5 --state-dir="$STATE"
+	daemon_start a --new-key
+	daemon_stop
+done
+((at > 2)) || fail "it was killed at no rename"
 restore
 step "--new-key starts over, and says what that costs"
 rm "$STATE/key"

@@ -33,7 +33,10 @@ for ((i = 1; i <= times; i++)); do
 	wait $h 2>/dev/null
 	umount -l "${MOUNT[a]}" 2>/dev/null
 	daemon_start a --key-helper
-	FROM=$TMP/hammer-a catalogue_check --no-content
+	# What was given out last; at the end all of it, which is tens of thousands in the long round.
+	tail -n 2000 "$TMP/hammer-a" >"$TMP/recent"
+	FROM=$TMP/recent catalogue_check --no-content
+	((i < times)) || FROM=$TMP/hammer-a catalogue_check --no-content
 	daemon_stop a
 done
 step "a device"

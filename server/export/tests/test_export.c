@@ -629,7 +629,7 @@ static void test_two_walks_drop_the_rows_of_a_deep_tree(void **state)
 
 	make_file(f, "stays");
 	for (unsigned i = 0; i < DEPTH; i++) {
-		strcat(path, i ? "/d" : "d");
+		snprintf(path + (i ? 2 * i - 1 : 0), 3, "%s", i ? "/d" : "d");
 		mkdir(path_in(f, path), 0755);
 		e[i] = look_up_path(f, path);
 	}

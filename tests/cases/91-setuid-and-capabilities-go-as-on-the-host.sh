@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # on: ext4 xfs
+# limit: 240
 # What a user who may write to a file does to its setuid and setgid bits and capabilities, and what root does, on the host and
 # through the mount; with capabilities under another name on the host as well (CVE-2021-20263).
 . "$(dirname "$0")/../lib/case.sh"

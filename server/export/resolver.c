@@ -315,17 +315,14 @@ static struct trouble *trouble_locked(struct worker *w, nodeid_t id, uint64_t sc
 	return t;
 }
 
-/* The trouble with an object; when it is over, it is forgotten. */
-static struct trouble trouble_with(struct worker *w, nodeid_t id, bool over)
+/* The trouble with an object, begun now or known already. */
+static struct trouble trouble_with(struct worker *w, nodeid_t id)
 {
 	const uint64_t scans = scan_finished(w->x);
-	struct trouble *t, got;
+	struct trouble got;
 
 	pthread_mutex_lock(&w->x->trouble_lock);
-	t = trouble_locked(w, id, scans);
-	got = *t;
-	if (over)
-		t->nodeid.v = 0;
+	got = *trouble_locked(w, id, scans);
 	pthread_mutex_unlock(&w->x->trouble_lock);
 	return got;
 }
@@ -343,7 +340,7 @@ static void trouble_is_stale(struct worker *w, nodeid_t id)
 	pthread_mutex_unlock(&w->x->trouble_lock);
 }
 
-/* It was reached: a later fault is a new one, with all of its time. */
+/* It was reached, or is answered: a later fault is a new one, with all of its time. */
 static void trouble_ends(struct worker *w, nodeid_t id)
 {
 	struct trouble *t;
@@ -367,14 +364,15 @@ static bool nothing_lost(struct worker *w)
 /* "Try again" is said for a bounded time; then it is ESTALE, with a line. */
 static int answer_trouble(struct worker *w, nodeid_t id, int error)
 {
-	struct trouble t = trouble_with(w, id, false);
+	uint64_t since;
 
 	/* A scan takes nothing for gone that it cannot reach. */
 	if (w->scanning)
 		return -ENOMEM;
-	if (clock_ns() - t.since <= TROUBLE_NS)
+	since = trouble_with(w, id).since;
+	if (clock_ns() - since <= TROUBLE_NS)
 		return -ENOMEM;
-	trouble_with(w, id, true);
+	trouble_ends(w, id);
 	log_limited(LOG_LEVEL_WARN,
 		    "share: an object could not be reached for a minute (%s): it is called "
 		    "stale now",
@@ -429,7 +427,7 @@ static int resolve_slowly(struct worker *w, struct way *way, struct node **out)
 		return -ESTALE;
 
 	/* There is a row, and its object is nowhere that we know: only a scan can tell. */
-	trouble = trouble_with(w, way->target, false);
+	trouble = trouble_with(w, way->target);
 	if (trouble.stale) {
 		scan_want(w->x); /* the second walk, by which its row goes */
 		return -ESTALE;
@@ -441,7 +439,7 @@ static int resolve_slowly(struct worker *w, struct way *way, struct node **out)
 			ret = -ESTALE;
 			trouble_is_stale(w, way->target);
 		} else {
-			trouble_with(w, way->target, true);
+			trouble_ends(w, way->target);
 		}
 	}
 	return ret;

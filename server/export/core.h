@@ -249,6 +249,10 @@ int entry_look(struct worker *w, struct node *parent, const char *name, struct l
 int entry_look_for(struct worker *w, struct node *parent, const char *name, int fd, uint64_t begun,
 		   struct looked *looked, struct node **out, struct entry *again);
 
+/* Tells the map of the node under this name. As store_append(). */
+int entry_tell(struct worker *w, const struct node *n, const struct looked *looked, rowid_t parent,
+	       const char *name, uint64_t since);
+
 /* The node of what was looked at, found or made; it is not recorded and has no name yet. */
 int entry_node(struct worker *w, const struct looked *looked, struct node *parent, const char *name,
 	       int fd, struct node **out);

@@ -207,16 +207,26 @@ int entry_node(struct worker *w, const struct looked *looked, struct node *paren
 	return persistent_node(w, looked, NODEID_ROOT, NULL, out);
 }
 
+int entry_tell(struct worker *w, const struct node *n, const struct looked *looked, rowid_t parent,
+	       const char *name, uint64_t since)
+{
+	struct minted minted;
+	struct record rec;
+	int ret;
+
+	entry_minted_of(n, &minted);
+	ret = store_record(&rec, RECORD_SEEN, &minted, looked, parent, name);
+	return ret ? ret : store_append(w, &rec, 1, since);
+}
+
 /* Sees to it that the map knows the node under this name, before anybody is told of it. */
 static int entry_record(struct worker *w, struct node *n, struct node *parent, const char *name,
 			const struct looked *looked, uint64_t since)
 {
 	struct cache *c = w->x->cache;
-	struct minted minted;
-	struct record rec;
 	const uint32_t mark = store_mark(w);
 	bool recorded = false;
-	int ret = 0;
+	int ret;
 
 	if (nodeid_is_root(cache_nodeid(n)))
 		return 0;
@@ -226,10 +236,7 @@ static int entry_record(struct worker *w, struct node *n, struct node *parent, c
 	else
 		recorded = true;
 	if (cache_persistent(n) && !recorded) {
-		entry_minted_of(n, &minted);
-		ret = store_record(&rec, RECORD_SEEN, &minted, looked, cache_rowid(parent), name);
-		if (!ret)
-			ret = store_append(w, &rec, 1, since);
+		ret = entry_tell(w, n, looked, cache_rowid(parent), name, since);
 		if (ret)
 			return ret;
 	}
@@ -331,10 +338,10 @@ int entry_look_for(struct worker *w, struct node *parent, const char *name, int 
 			continue;
 		if (ret)
 			return ret;
-		/* Of what is gone by now there is no row, or the one who took it away has told. */
-		if (!(fd >= 0 && looked->stx.stx_nlink == 0) &&
-		    (!i || fd < 0 ||
-		     !named_elsewhere(w, n, &at, looked, cache_rowid(parent), name)))
+		/* What is open may be gone or renamed by now: there is no row, or who did that has told. */
+		if (fd < 0 ||
+		    (looked->stx.stx_nlink > 0 &&
+		     !(i && named_elsewhere(w, n, &at, looked, cache_rowid(parent), name))))
 			ret = entry_record(w, n, parent, name, looked, since);
 		if (ret == 0) {
 			*out = n;

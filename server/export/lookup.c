@@ -88,20 +88,14 @@ static int record_unseen(struct worker *w, struct node *n, const struct statx *s
 {
 	struct looked looked = { .stx = *stx };
 	const uint64_t since = store_since(w);
-	struct minted minted;
 	struct found found;
-	struct record rec;
 	int ret = store_find(w, cache_rowid(n), &found);
 
 	if (ret && ret != -ENOENT && ret != -EBADMSG)
 		return ret;
 	if (ret) {
 		cache_identity(n, &looked.id);
-		entry_minted_of(n, &minted);
-		ret = store_record(&rec, RECORD_SEEN, &minted, &looked, mint_rowid(w->mint, parent),
-				   name);
-		if (!ret)
-			ret = store_append(w, &rec, 1, since);
+		ret = entry_tell(w, n, &looked, mint_rowid(w->mint, parent), name, since);
 	}
 	if (!ret)
 		cache_set_recorded(w->x->cache, n, mark);

@@ -291,7 +291,41 @@ static int probe_share(struct export *x, struct mint *mint, int *exit_code)
 
 /* --- opening: ring and map ------------------------------------------------------------------------------------------ */
 
-static int map_failed(const struct export *x, int error, int *exit_code);
+static int map_failed(const struct export *x, int error, int *exit_code)
+{
+	const char *dir = x->config.statepath;
+
+	*exit_code = HOLDFAST_EXIT_MAP;
+	switch (error) {
+	case -EUCLEAN:
+		log_error("map: %s/%s is damaged; `holdfast rebuild` moves it aside and makes a "
+			  "new one from the "
+			  "share",
+			  dir, MAP_FILE);
+		break;
+	case -EBADE:
+		log_error("map: %s/%s belongs to another export than the key beside it; restore "
+			  "both from one "
+			  "backup, or `holdfast rebuild`",
+			  dir, MAP_FILE);
+		break;
+	case -ESTALE:
+		*exit_code = HOLDFAST_EXIT_KEY;
+		key_say_older(x);
+		break;
+	case -EPROTO:
+		*exit_code = HOLDFAST_EXIT_NEWER;
+		log_error("map: %s/%s was made by a newer version of holdfast; use that", dir,
+			  MAP_FILE);
+		break;
+	default:
+		*exit_code = HOLDFAST_EXIT_STATE;
+		log_error("map: cannot use %s/%s: %s; see to the state directory or give another "
+			  "by --state-dir",
+			  dir, MAP_FILE, strerror(-error));
+	}
+	return error;
+}
 
 /*
  * The ring makes no sense with our key. If it is the key that is wrong, which the map knows, or others serve by this ring, it
@@ -346,42 +380,6 @@ static int open_ring(struct export *x, struct epoch *e, bool *fresh, int *exit_c
 	}
 	ring_shared_set(x->ring, RING_ROOT_GENERATION, e->root_generation);
 	return key_settle(x, e, exit_code);
-}
-
-static int map_failed(const struct export *x, int error, int *exit_code)
-{
-	const char *dir = x->config.statepath;
-
-	*exit_code = HOLDFAST_EXIT_MAP;
-	switch (error) {
-	case -EUCLEAN:
-		log_error("map: %s/%s is damaged; `holdfast rebuild` moves it aside and makes a "
-			  "new one from the "
-			  "share",
-			  dir, MAP_FILE);
-		break;
-	case -EBADE:
-		log_error("map: %s/%s belongs to another export than the key beside it; restore "
-			  "both from one "
-			  "backup, or `holdfast rebuild`",
-			  dir, MAP_FILE);
-		break;
-	case -ESTALE:
-		*exit_code = HOLDFAST_EXIT_KEY;
-		key_say_older(x);
-		break;
-	case -EPROTO:
-		*exit_code = HOLDFAST_EXIT_NEWER;
-		log_error("map: %s/%s was made by a newer version of holdfast; use that", dir,
-			  MAP_FILE);
-		break;
-	default:
-		*exit_code = HOLDFAST_EXIT_STATE;
-		log_error("map: cannot use %s/%s: %s; see to the state directory or give another "
-			  "by --state-dir",
-			  dir, MAP_FILE, strerror(-error));
-	}
-	return error;
 }
 
 /* Takes (exclusive, shared) the lock by which daemons count each other. */

@@ -34,20 +34,24 @@ void vhostline_drop_ring(struct vhostline *line)
 	line->ring = NULL;
 }
 
-/* Of what the front-end wants started: the ring that was stopped, that ring at another place, or another. */
+/*
+ * Of what the front-end wants started: the ring that was stopped; that ring at another place, or one of an earlier connection,
+ * so that the record, if there is one, knows what is in flight; or another.
+ */
 enum origin { ORIGIN_SAME, ORIGIN_MOVED, ORIGIN_NEW };
 
 static enum origin origin_of(const struct vhostline *line, const struct vhostuser *dev)
 {
-	const struct vring *ring = line->ring->ring;
-	const uint16_t used_before = (uint16_t)(vring_base(ring) - vring_in_flight(ring));
+	const struct vring *ring = line->ring ? line->ring->ring : NULL;
 	uint16_t used;
 
+	if (!ring)
+		return ORIGIN_MOVED;
 	if (vring_base(ring) != line->setup.base)
 		return ORIGIN_NEW;
 	if (vring_used_index(&line->setup, dev->memory, &used))
 		return ORIGIN_MOVED; /* to where there is no memory; make_ring() says so */
-	if (used != used_before)
+	if ((uint16_t)(line->setup.base - used) != vring_in_flight(ring))
 		return ORIGIN_NEW;
 	return vring_same(ring, &line->setup) ? ORIGIN_SAME : ORIGIN_MOVED;
 }
@@ -102,8 +106,7 @@ static void run(struct vhostuser *dev, struct vhostline *line)
 int vhostline_start(struct vhostuser *dev, unsigned index)
 {
 	struct vhostline *line = &dev->lines[index];
-	enum origin origin =
-		ORIGIN_MOVED; /* without a ring: the record, if there is one, knows what is in flight */
+	enum origin origin;
 	int ret = 0;
 
 	if (!line->setup.size || !line->has_addr || !line->has_kick || !line->enabled ||
@@ -111,8 +114,7 @@ int vhostline_start(struct vhostuser *dev, unsigned index)
 		return 0;
 	line->setup.event_idx = dev->features & VIRTIO_F_EVENT_IDX;
 	line->setup.indirect = dev->features & VIRTIO_F_INDIRECT_DESC;
-	if (line->ring)
-		origin = origin_of(line, dev);
+	origin = origin_of(line, dev);
 	if (origin == ORIGIN_NEW && dev->inflight)
 		inflight_clear_queue(dev->inflight, index);
 	if (origin != ORIGIN_SAME)

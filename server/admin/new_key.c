@@ -60,15 +60,6 @@ static bool key_fits(const struct state *s, const struct keyring *k, int *exit_c
 	return err == 0 || err == -ENOENT;
 }
 
-/* What was renamed so far is on the disk before what follows, as far as that can be had. */
-static void settle(const struct state *s)
-{
-	CLEANUP_FD int fd = openat(s->statedir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd >= 0)
-		(void)fsync(fd);
-}
-
 /*
  * What there is goes aside: the key first, so that a crash in between leaves a lost key. The map must not go before a key that
  * does not fit it: nothing else may tell that this one is from before a revoke.
@@ -80,7 +71,8 @@ static int move_aside(struct state *s)
 
 	if (has(s, STATE_KEY_FILE))
 		err = state_move_aside(s, STATE_KEY_FILE, "lost", now);
-	settle(s);
+	/* On the disk before what follows, as far as that can be had. */
+	(void)fsync(s->statedir);
 	if (!err)
 		err = tool_map_aside(s, "lost", now);
 	if (!err && unlinkat(s->rundir, STATE_RING_FILE, 0) && errno != ENOENT)

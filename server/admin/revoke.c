@@ -91,20 +91,14 @@ static int revoke_all(struct state *s)
 {
 	struct keyring *old = NULL, *raised = NULL;
 	int exit_code = tool_key(s, &old);
+	int unsynced;
 	int err;
 
 	if (exit_code)
 		return exit_code;
 	err = raise_key(s, old, &raised);
-	if (err && was_raised(s, old, &raised) && tell_daemons(s, raised) == 0) {
-		log_error("revoke: root generation %u holds from now on, but may not be on the "
-			  "disk yet "
-			  "(%s); say revoke again when that is mended",
-			  keyring_root_generation(raised), strerror(-err));
-		exit_code = HOLDFAST_EXIT_STATE;
-		goto out;
-	}
-	if (err) {
+	unsynced = err;
+	if (err && !was_raised(s, old, &raised)) {
 		log_error("revoke: cannot write %s/%s: %s", s->statepath,
 			  s->key.kind == KEYSOURCE_STATE ? STATE_KEY_FILE : GENERATION_FILE,
 			  strerror(-err));
@@ -117,6 +111,13 @@ static int revoke_all(struct state *s)
 			  "%s); stop them now",
 			  s->runpath, STATE_RING_FILE, strerror(-err));
 		exit_code = HOLDFAST_EXIT_FAILURE;
+		goto out;
+	}
+	if (unsynced) {
+		log_error("revoke: root generation %u holds from now on, but may not be on the "
+			  "disk yet (%s); say revoke again when that is mended",
+			  keyring_root_generation(raised), strerror(-unsynced));
+		exit_code = HOLDFAST_EXIT_STATE;
 		goto out;
 	}
 	(void)printf("root generation of %s is now %u; every handle given out before is stale\n",

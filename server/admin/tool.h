@@ -24,7 +24,7 @@ int tool_key(struct state *s, struct keyring **out);
 const char *tool_key_error(int err, int *exit_code);
 const char *tool_map_error(int err, int *exit_code);
 
-/* Opens the map for reading; logs if it cannot. */
+/* Opens the map for reading; logs if it cannot. 0 with NULL: nobody has written to it since the last revoke, so it holds nothing. */
 int tool_map(const struct state *s, const struct keyring *k, struct map **out);
 
 /*

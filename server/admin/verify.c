@@ -12,7 +12,6 @@
 #include "admin/commands.h"
 #include "admin/tool.h"
 #include "base/log.h"
-#include "base/util.h"
 #include "holdfast/exit.h"
 
 struct tally {
@@ -43,17 +42,13 @@ static int fail(const struct state *s, int err)
 	return exit_code;
 }
 
-static int verify_rows(const struct state *s, const struct keyring *k, struct map *m)
+static int verify_rows(const struct state *s, struct map *m)
 {
 	struct tally t = { 0 };
 	struct map_reader *r = NULL;
-	uint64_t of_generation = 0;
 	int64_t clashes = 0, n = 0;
-	bool revoked;
-	int err = map_field_get(m, MAP_ROOT_GENERATION, &of_generation);
+	int err = map_reader_new(m, &r);
 
-	if (!err)
-		err = map_reader_new(m, &r);
 	if (!err)
 		n = map_walk(r, (rowid_t){ 0 }, count_row, &t);
 	if (!err && n >= 0)
@@ -62,25 +57,10 @@ static int verify_rows(const struct state *s, const struct keyring *k, struct ma
 	if (err || n < 0 || clashes < 0)
 		return fail(s, err ? err : (int)(n < 0 ? n : clashes));
 
-	revoked = of_generation < keyring_root_generation(k);
 	(void)printf("rows: %" PRIu64 "\nwithout a name: %" PRIu64 "\nwith several names: %" PRIu64
-		     "\nclashes: %" PRId64 "\nnot authentic: %" PRIu64 "%s\n",
-		     t.rows, t.unnamed, t.multi, clashes, t.bad,
-		     revoked ? " (rows from before the last revoke; the next start drops them)"
-			     : "");
-	return t.bad && !revoked ? HOLDFAST_EXIT_MAP : HOLDFAST_EXIT_OK;
-}
-
-/* Does all that it holds date from before a revoke, which no daemon has written to it yet? */
-static bool map_is_revoked(const struct state *s, const struct keyring *k)
-{
-	CLEANUP_FREE char *path = tool_map_path(s);
-	const struct map_config config = { .path = path, .keyring = k, .readonly = true };
-	struct map *m = NULL;
-	const int err = path ? map_open(&config, &m, NULL) : -ENOMEM;
-
-	map_close(m);
-	return err == -EKEYEXPIRED;
+		     "\nclashes: %" PRId64 "\nnot authentic: %" PRIu64 "\n",
+		     t.rows, t.unnamed, t.multi, clashes, t.bad);
+	return t.bad ? HOLDFAST_EXIT_MAP : HOLDFAST_EXIT_OK;
 }
 
 int command_verify(const struct config *c)
@@ -98,13 +78,13 @@ int command_verify(const struct config *c)
 	if (exit_code)
 		goto out;
 	(void)puts("key: ok");
-	if (map_is_revoked(s, k)) {
-		(void)puts("map: rows from before the last revoke; the next start drops them");
-		goto out;
-	}
 	exit_code = tool_map(s, k, &m);
 	if (exit_code)
 		goto out;
+	if (!m) {
+		(void)puts("map: rows from before the last revoke; the next start drops them");
+		goto out;
+	}
 	err = tool_map_integrity(s, what);
 	if (err) {
 		log_error("verify: %s/%s: %s", s->statepath, MAP_FILE,
@@ -113,7 +93,7 @@ int command_verify(const struct config *c)
 		goto out;
 	}
 	(void)puts("database: ok");
-	exit_code = verify_rows(s, k, m);
+	exit_code = verify_rows(s, m);
 out:
 	if (fflush(stdout) && !exit_code)
 		exit_code = HOLDFAST_EXIT_FAILURE;

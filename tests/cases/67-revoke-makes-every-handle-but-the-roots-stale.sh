@@ -5,6 +5,14 @@
 . "$(dirname "$0")/../lib/case.sh"
 
 take_new() { catalogue_take "$TMP/new" && grep -av $'\t\\.$' "$TMP/new" >"$TMP/newold"; }
+# After a revoke nobody can use the mount any more.
+mount_anew() {
+	umount -l "${MOUNT[a]}" 2>/dev/null
+	within 10 daemon_dead a || daemon_kill9
+	unset "PID[a]"
+	daemon_start a
+}
+
 share_make
 run "$TOOLS/populate" "$SHARE" 300
 daemon_start a
@@ -19,10 +27,7 @@ run "$HOLDFAST" rotate-key --shared-dir="$SHARE" --state-dir="$STATE"
 drop_caches
 sleep 1
 FROM=$TMP/old catalogue_check --expect-stale
-umount -l "${MOUNT[a]}" 2>/dev/null
-within 10 daemon_dead a || daemon_kill9
-unset "PID[a]"
-daemon_start a
+mount_anew
 FROM=$TMP/old catalogue_check --expect-stale
 run handle_open "$root"
 take_new
@@ -43,10 +48,7 @@ strace -f -o /dev/null -e trace=fsync -e inject=fsync:error=EIO:when=2 \
 drop_caches
 sleep 1
 FROM=$TMP/newold catalogue_check --expect-stale
-umount -l "${MOUNT[a]}" 2>/dev/null
-within 10 daemon_dead a || daemon_kill9
-unset "PID[a]"
-daemon_start a
+mount_anew
 take_new
 step "the map of before brings nothing back"
 daemon_stop

@@ -14,20 +14,18 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/util.h"
 #include "export/core.h"
-#include "export/ring_private.h"
+#include "holder.h"
 
 struct fixture {
 	char dir[64], share[80], state[80], outside[80];
@@ -1615,27 +1613,6 @@ static void test_the_map_has_the_last_name_of_a_race_of_two_daemons(void **state
 	export_close(other);
 }
 
-/* A process that holds the ring's lock, as a daemon that is stopped does, until it is killed. */
-static pid_t hold_ring(struct fixture *f)
-{
-	int ready[2];
-	char byte;
-	pid_t pid;
-
-	assert_int_equal(pipe(ready), 0);
-	pid = fork();
-	if (!pid) {
-		if (pthread_mutex_lock(&f->x->ring->header->lock) || write(ready[1], "x", 1) != 1)
-			_exit(1);
-		(void)sleep(20); /* should the test fail */
-		_exit(1);
-	}
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	(void)close(ready[0]);
-	(void)close(ready[1]);
-	return pid;
-}
-
 /* Guests of the others are told to try again, which they can, wherever the ring is to be asked. */
 static void test_a_daemon_that_stands_still_makes_others_guests_try_again(void **state)
 {
@@ -1656,12 +1633,11 @@ static void test_a_daemon_that_stands_still_makes_others_guests_try_again(void *
 		}
 		/* Mostly the map's snapshot is older than this, and there is something to ask for. */
 		look_up_path(f, names[0]);
-		pid = hold_ring(f);
+		pid = holder_start(f->x->ring);
 		ret = export_lookup(f->w, root, names[1], &e);
 		assert_true(ret == 0 || ret == -ENOMEM);
 		again += ret != 0;
-		assert_int_equal(kill(pid, SIGKILL), 0);
-		assert_int_equal(waitpid(pid, NULL, 0), pid);
+		holder_end(pid);
 		assert_int_equal(export_lookup(f->w, root, names[1], &e), 0);
 	}
 	node_put(f->w, root);

@@ -20,6 +20,7 @@
 
 #include "base/util.h"
 #include "export/ring_private.h"
+#include "holder.h"
 #include "export/tests/fixture.h"
 
 #define SMALL ((size_t)16 << 10)
@@ -596,19 +597,9 @@ static void test_a_stopped_holder_of_the_lock_costs_a_second(void **state)
 	struct fixture *f = *state;
 	struct ring *r = open_ring(f, SMALL);
 	uint64_t begun;
-	int ready[2];
-	char byte;
 	pid_t pid;
 
-	assert_int_equal(pipe(ready), 0);
-	pid = fork();
-	if (!pid) {
-		if (pthread_mutex_lock(&r->header->lock) || write(ready[1], "x", 1) != 1)
-			_exit(1);
-		for (;;)
-			(void)pause();
-	}
-	assert_int_equal(read(ready[0], &byte, 1), 1);
+	pid = holder_start(r);
 	begun = clock_ns();
 	assert_int_equal(append(r, RECORD_SEEN, 2, 1, "a", ring_tail(r)), -ETIMEDOUT);
 	assert_true(clock_ns() - begun < 3000000000u);
@@ -617,10 +608,8 @@ static void test_a_stopped_holder_of_the_lock_costs_a_second(void **state)
 	for (int i = 0; i < 20; i++)
 		assert_int_equal(append(r, RECORD_SEEN, 2, 1, "a", ring_tail(r)), -ETIMEDOUT);
 	assert_true(clock_ns() - begun < 5000000000u);
-	reap(pid, SIGKILL);
+	holder_end(pid);
 	assert_int_equal(append(r, RECORD_SEEN, 2, 1, "a", ring_tail(r)), 0);
-	(void)close(ready[0]);
-	(void)close(ready[1]);
 	ring_close(r);
 }
 

@@ -121,8 +121,18 @@ guest_wait() {
 guest_try() {
 	local rc=0
 	"$GUESTCTL" run "/run/guest-$1.ctl" "$((${3:-120} * (FULL ? 5 : 1)))" "$2" || rc=$?
-	((rc != 125)) || fail "guest $1 has gone at: $2"
+	((rc != 125)) || guest_gone "$1" "$2"
 	return $rc
+}
+
+# guest_gone NAME COMMAND: fails, with what its kernel said of it, and its QEMU.
+guest_gone() {
+	local name=$1 rc=0 why
+	within 5 guest_dead "$name" && { wait "${GUEST_PID[$name]}" || rc=$?; }
+	why=$(grep -aE 'panic|BUG|Oops|RIP|Out of memory|blocked for' "$TMP/console-$name" | head -n 3 | tr '\r\n' '  ' | cut -c1-240)
+	cat "$TMP/qemu-$name"
+	guest_alive "$name" || why="QEMU ended with $rc; ${why:-its kernel said nothing}"
+	fail "guest $name has gone (${why:-its channel broke}) at: $2"
 }
 
 # guest_do NAME COMMAND [SECONDS]: the same; it must succeed.

@@ -16,8 +16,11 @@
 #include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "export/tests/golden.h"
 
@@ -29,6 +32,7 @@ static struct {
 	int dir;
 	char order[16]; /* f: fsync of a file, d: of a directory, r: renameat, l: linkat */
 	char fail;	/* the letter whose call fails with EIO, or 0 */
+	bool killed;	/* at the first renameat */
 	bool no_randomness;
 	uid_t euid_offset;
 } t;
@@ -54,6 +58,8 @@ int fsync(int fd)
 
 int renameat(int olddir, const char *old, int newdir, const char *new)
 {
+	if (t.killed)
+		(void)raise(SIGKILL);
 	return step('r') ? -1 : (int)syscall(SYS_renameat2, olddir, old, newdir, new, 0);
 }
 
@@ -451,6 +457,45 @@ static void test_exclusive_never_replaces(void **state)
 	keyring_free(second);
 }
 
+/* A process that is killed just before the file gets its name leaves a whole key behind: the next one that is stored removes it. */
+static void test_what_a_killed_store_left_behind_goes_with_the_next(void **state)
+{
+	static const char *const others[] = { ".key.0123456789abcde", ".key.0123456789abcdef0",
+					      ".key.0123456789abcdeX", ".kez.0123456789abcdef",
+					      "key.0123456789abcdef" };
+	static const uint8_t bytes[] = "whatever";
+	struct keyring *k = generate();
+	pid_t child;
+	int busy;
+	int status;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		golden_write(t.dir, others[i], bytes, sizeof(bytes));
+	child = fork();
+	if (!child) {
+		t.killed = true;
+		(void)keyring_store(k, t.dir, NAME, false);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(entries(false), ARRAY_LEN(others) + 1);
+	/* One that is being written has its lock. */
+	golden_write(t.dir, ".key.00000000000000ff", bytes, sizeof(bytes));
+	busy = openat(t.dir, ".key.00000000000000ff", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(flock(busy, LOCK_EX), 0);
+	assert_int_equal(mkdirat(t.dir, ".key.00000000000000fe", 0700), 0);
+
+	assert_int_equal(keyring_store(k, t.dir, NAME, false), 0);
+	assert_int_equal(load_result(), 0);
+	assert_int_equal(entries(false), ARRAY_LEN(others) + 3);
+	assert_int_equal(fd_close(busy), -1);
+	assert_int_equal(keyring_store(k, t.dir, NAME, false), 0);
+	assert_int_equal(entries(false), ARRAY_LEN(others) + 2);
+	keyring_free(k);
+}
+
 static void test_a_symlink_is_replaced_and_never_written_through(void **state)
 {
 	static const uint8_t victim[] = "untouched";
@@ -623,6 +668,7 @@ int main(void)
 		CASE(test_a_file_of_another_user_is_refused),
 		CASE(test_only_a_regular_file_is_opened),
 		CASE(test_exclusive_never_replaces),
+		CASE(test_what_a_killed_store_left_behind_goes_with_the_next),
 		CASE(test_a_symlink_is_replaced_and_never_written_through),
 		CASE(test_bytes_are_synced_before_the_name_and_the_name_before_success),
 		CASE(test_a_store_that_fails_leaves_the_old_file_and_nothing_else),

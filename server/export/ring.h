@@ -85,7 +85,7 @@ void ring_wake(struct ring *r);
  * CLASHES: rows in the clash table, 0 spares the probe of it.
  * OVERFLOWED: not 0: records were lost since the last complete scan (ring full and disk full): rebuild.
  * It only grows until then, so that a scan can tell whether more were lost while it ran.
- * SCANS: completed scans of the share. ADOPTED: bumped when the root was adopted anew.
+ * SCANS: completed scans of the share.
  * ACTIVE_KEY: id of the key that seals; a daemon that sees another than its own reads the key file.
  * RESEALED: rows sealed anew since the last rotation, for who watches.
  * DROPS: raised whenever a scan is about to look whether objects are nowhere, and to drop their rows: who recorded one before
@@ -97,7 +97,7 @@ enum ring_shared {
 	RING_OVERFLOWED,
 	RING_SCANS,
 	RING_SCANNING,
-	RING_ADOPTED,
+	RING_RESERVED, /* has its place in rings that are there */
 	RING_ACTIVE_KEY,
 	RING_RESEALED,
 	RING_DROPS,

@@ -125,13 +125,14 @@ guest_try() {
 	return $rc
 }
 
-# guest_gone NAME COMMAND: fails, with what its kernel said of it, and its QEMU.
+# guest_gone NAME COMMAND: fails, with what its kernel said of it, and its QEMU. The runner looks for the line with GONE.
 guest_gone() {
 	local name=$1 rc=0 why
 	within 5 guest_dead "$name" && { wait "${GUEST_PID[$name]}" || rc=$?; }
 	why=$(grep -aE 'panic|BUG|Oops|RIP|Out of memory|blocked for' "$TMP/console-$name" | head -n 3 | tr '\r\n' '  ' | cut -c1-240)
 	cat "$TMP/qemu-$name"
 	guest_alive "$name" || why="QEMU ended with $rc; ${why:-its kernel said nothing}"
+	echo "GONE: guest $name (${why:-its channel broke}) at: $2" >&"$REPORT"
 	fail "guest $name has gone (${why:-its channel broke}) at: $2"
 }
 

@@ -58,8 +58,8 @@ struct epoch {
 
 /*
  * An object that could not be reached, since when, and which scan has the last word on it: so that "try again"
- * is said for a bounded time. What a scan did not find is called stale until the next one, which need not be waited for. A
- * table with a few entries for each hash; who is pushed out begins anew: the one whose trouble is the oldest.
+ * is said for a bounded time. What a scan did not find is called stale until the next one, which need not be waited for, or
+ * until it is seen. A table with a few entries for each hash; who is pushed out begins anew: the one whose trouble is the oldest.
  */
 struct trouble {
 	nodeid_t nodeid;
@@ -298,6 +298,9 @@ int entry_volatile(struct worker *w, const struct looked *looked, struct node **
  * `looked` it is taken that a descriptor will be wanted.
  */
 int resolve(struct worker *w, nodeid_t id, struct node **out, struct looked *looked, bool *fresh);
+
+/* It was seen, or is answered: no verdict holds any more, and a later fault is a new one, with all of its time. */
+void trouble_ends(struct worker *w, nodeid_t id);
 
 /* Walks a path relative to the share ("a/b/c", "" is the root) component by component. */
 int resolve_path(struct worker *w, const char *path, struct node **out);

@@ -344,6 +344,7 @@ int entry_look_for(struct worker *w, struct node *parent, const char *name, int 
 		     !(i && named_elsewhere(w, n, &at, looked, cache_rowid(parent), name))))
 			ret = entry_record(w, n, parent, name, looked, since);
 		if (ret == 0) {
+			trouble_ends(w, cache_nodeid(n));
 			*out = n;
 			return 0;
 		}

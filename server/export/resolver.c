@@ -340,8 +340,7 @@ static void trouble_is_stale(struct worker *w, nodeid_t id)
 	pthread_mutex_unlock(&w->x->trouble_lock);
 }
 
-/* It was reached, or is answered: a later fault is a new one, with all of its time. */
-static void trouble_ends(struct worker *w, nodeid_t id)
+void trouble_ends(struct worker *w, nodeid_t id)
 {
 	struct trouble *t;
 

@@ -615,6 +615,36 @@ static void test_what_a_scan_has_called_stale_stays_so(void **state)
 	is_stale(f, e);
 }
 
+/* ... unless it was seen since: it may be elsewhere again when its handle is used next. */
+static void test_what_was_seen_since_a_scan_is_stale_no_more(void **state)
+{
+	struct fixture *f = *state;
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct entry e, again;
+	char away[128];
+	int fd;
+
+	make_file(f, "a");
+	make_file(f, "stays");
+	e = look_up_path(f, "a");
+	snprintf(away, sizeof(away), "%s/a", f->outside);
+	assert_int_equal(rename(path_in(f, "a"), away), 0);
+	usleep(1100000); /* the cache believes what it knows for a second */
+	is_stale(f, e);
+	fd = openat(f->statedir, SCAN_LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	while (fcntl(fd, F_OFD_SETLK, &lock))
+		usleep(10000);
+	assert_int_equal(export_lookup_self(f->w, e.nodeid, &again), -ESTALE);
+	assert_int_equal(rename(away, path_in(f, "b")), 0);
+	again = look_up_path(f, "b");
+	assert_int_equal(again.nodeid.v, e.nodeid.v);
+	assert_int_equal(rename(path_in(f, "b"), path_in(f, "c")), 0);
+	usleep(1100000);
+	assert_int_equal(export_lookup_self(f->w, e.nodeid, &again), -ENOMEM);
+	close(fd);
+	opens(f, e, host_ino(f, "c"));
+}
+
 /* However deep: what guests may cause in a second is no limit for the walk itself. */
 static void test_two_walks_drop_the_rows_of_a_deep_tree(void **state)
 {
@@ -1850,6 +1880,7 @@ int main(void)
 		T(test_a_scan_that_misses_a_file_does_not_forget_it),
 		T(test_a_scan_that_began_before_does_not_make_a_handle_stale),
 		T(test_what_a_scan_has_called_stale_stays_so),
+		T(test_what_was_seen_since_a_scan_is_stale_no_more),
 		T(test_two_walks_drop_the_rows_of_a_deep_tree),
 		T(test_what_comes_back_is_recorded_again_though_a_snapshot_shows_its_row),
 		T(test_what_comes_back_is_recorded_again_though_another_daemon_dropped_its_row),

@@ -73,8 +73,9 @@ static int span_cut(const struct span *span, size_t from, size_t len, struct iov
 }
 
 /*
- * Reads until `size` or the end of the file; what was read before an error counts. With RWF_NOWAIT -EAGAIN as soon
- * as something is not in memory.
+ * Reads until `size` or the end of the file. An error counts for all of it: less than was asked for is the end of the file to
+ * the guest's kernel, which takes the rest for a hole or the file for shorter. With RWF_NOWAIT -EAGAIN as soon as something is
+ * not in memory.
  */
 static ssize_t read_span(int fd, const struct span *to, size_t size, off_t off, int rwf)
 {
@@ -87,9 +88,12 @@ static ssize_t read_span(int fd, const struct span *to, size_t size, off_t off, 
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && (done == 0 || errno == EAGAIN))
+		/* With O_DIRECT, where the end is no place to read from. */
+		if (n < 0 && done > 0 && errno == EINVAL)
+			break;
+		if (n < 0)
 			return errno_neg();
-		if (n <= 0)
+		if (n == 0)
 			break;
 		done += (size_t)n;
 		/* Less than what this call had room for: the end of the file. */
@@ -99,7 +103,12 @@ static ssize_t read_span(int fd, const struct span *to, size_t size, off_t off, 
 	return (ssize_t)done;
 }
 
-static ssize_t write_span(int fd, const struct span *from, size_t size, off_t off, int rwf)
+/*
+ * With `whole`, as for pages that the guest's kernel writes back, an error counts though a part was written: the kernel
+ * looks at nothing else, and would take all pages for written.
+ */
+static ssize_t write_span(int fd, const struct span *from, size_t size, off_t off, int rwf,
+			  bool whole)
 {
 	struct iovec pieces[PIECES_MAX];
 	size_t done = 0;
@@ -110,10 +119,10 @@ static ssize_t write_span(int fd, const struct span *from, size_t size, off_t of
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && done == 0)
+		if (n < 0 && (done == 0 || whole))
 			return errno_neg();
 		if (n <= 0)
-			break;
+			return whole ? -EIO : (ssize_t)done;
 		done += (size_t)n;
 	}
 	return (ssize_t)done;
@@ -170,7 +179,7 @@ static ssize_t write_meant(const struct transfer *x, const struct span *from)
 {
 	const struct open_file *file = x->held.file;
 	int rwf = write_flags(x, file->flags);
-	ssize_t n = write_span(file->fd, from, x->size, x->off, rwf);
+	ssize_t n = write_span(file->fd, from, x->size, x->off, rwf, x->writepage);
 	CLEANUP_FD int own = -1;
 
 	/* A kernel without RWF_NOAPPEND, or a part of a block. */
@@ -179,7 +188,7 @@ static ssize_t write_meant(const struct transfer *x, const struct span *from)
 	own = node_open(x->held.t->worker, file->node, O_WRONLY);
 	if (own < 0)
 		return own;
-	return write_span(own, from, x->size, x->off, write_flags(x, O_WRONLY));
+	return write_span(own, from, x->size, x->off, write_flags(x, O_WRONLY), x->writepage);
 }
 
 /* ---- READ ------------------------------------------------------------------------------------------- */

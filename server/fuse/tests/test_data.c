@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * test_data.c - file data that stays where the transport has it: payload and room in pieces, requests that may not
- * block, and answers that come from another thread.
+ * block, answers that come from another thread, and disks that fail in the middle.
+ *
+ * preadv2 and pwritev2 are replaced by this program's own, to let them fail.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -33,6 +37,7 @@ struct world {
 		uint8_t args[256];
 	} request;
 	uint64_t nodeid, fh;
+	uint32_t write_flags;
 	pthread_mutex_t lock;
 	pthread_cond_t answered;
 	/* What came back, guarded by lock: */
@@ -41,6 +46,50 @@ struct world {
 	size_t placed;
 	uint8_t data[8192];
 };
+
+/* After so many bytes reads and writes fail with `error`, if that is not 0. */
+static struct {
+	size_t left;
+	int error;
+} disk;
+
+/* As much of it as can be had: `out`, how many there are. */
+static int disk_takes(const struct iovec *iov, int count, struct iovec *out)
+{
+	int n = 0;
+
+	for (; n < count && disk.left; n++) {
+		out[n] = iov[n];
+		if (disk.left < out[n].iov_len)
+			out[n].iov_len = disk.left;
+		disk.left -= out[n].iov_len;
+	}
+	return n;
+}
+
+static long disk_call(long call, int fd, const struct iovec *iov, int count, off_t off, int flags)
+{
+	struct iovec some[256];
+
+	if (!disk.error)
+		return syscall(call, fd, iov, count, off, 0, flags);
+	assert_true(count <= 256);
+	count = disk_takes(iov, count, some);
+	if (count)
+		return syscall(call, fd, some, count, off, 0, flags);
+	errno = disk.error;
+	return -1;
+}
+
+ssize_t preadv2(int fd, const struct iovec *iov, int count, off_t off, int flags)
+{
+	return disk_call(SYS_preadv2, fd, iov, count, off, flags);
+}
+
+ssize_t pwritev2(int fd, const struct iovec *iov, int count, off_t off, int flags)
+{
+	return disk_call(SYS_pwritev2, fd, iov, count, off, flags);
+}
 
 static int take_reply(void *token, const struct iovec *iov, int count, size_t placed)
 {
@@ -252,7 +301,9 @@ static void test_read_that_may_not_block_comes_again(void **state)
 
 static int send_write(struct world *w, uint64_t off, uint32_t says, uint8_t *payload, size_t len)
 {
-	struct fuse_write_in in = { .fh = w->fh, .offset = off, .size = says };
+	struct fuse_write_in in = {
+		.fh = w->fh, .offset = off, .size = says, .write_flags = w->write_flags
+	};
 	struct iovec iov[200];
 	int result;
 
@@ -291,6 +342,46 @@ static void test_write_takes_the_data_from_the_payload(void **state)
 	assert_int_equal(send_write(w, 0, 7001, payload, 7000), FUSE_REQUEST_ANSWERED);
 	assert_int_equal(w->error, -EINVAL);
 	(void)fd_close(fd);
+}
+
+/* The guest's kernel takes a part for the end of the file: the rest would be zeros, or cut off. */
+static void test_a_read_that_fails_in_the_middle_is_no_short_file(void **state)
+{
+	struct world *w = *state;
+	uint8_t room[SIZE];
+
+	disk.error = EIO;
+	disk.left = 4096;
+	assert_int_equal(send_read(w, 0, 9000, room, sizeof(room)), FUSE_REQUEST_ANSWERED);
+	assert_int_equal(w->error, -EIO);
+	/* O_DIRECT: behind the last sector nothing can be asked for. */
+	disk.error = EINVAL;
+	disk.left = 4096;
+	assert_int_equal(send_read(w, 0, 9000, room, sizeof(room)), FUSE_REQUEST_ANSWERED);
+	assert_int_equal(w->error, 0);
+	assert_int_equal(w->placed, 4096);
+	disk.error = 0;
+}
+
+/* Of pages that are written back the guest's kernel looks at the error alone; a program's write has its short count. */
+static void test_pages_that_were_written_in_part_were_not_written(void **state)
+{
+	struct world *w = *state;
+	struct fuse_write_out out;
+	uint8_t payload[7000] = { 0 };
+
+	for (unsigned pages = 0; pages < 2; pages++) {
+		w->write_flags = pages ? FUSE_WRITE_CACHE : 0;
+		disk.error = ENOSPC;
+		disk.left = 1000;
+		assert_int_equal(send_write(w, 0, sizeof(payload), payload, sizeof(payload)),
+				 FUSE_REQUEST_ANSWERED);
+		disk.error = 0;
+		assert_int_equal(w->error, pages ? -ENOSPC : 0);
+		memcpy(&out, w->data, sizeof(out));
+		if (!pages)
+			assert_int_equal(out.size, 1000);
+	}
 }
 
 static void test_a_payload_belongs_to_a_write(void **state)
@@ -375,6 +466,10 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_write_takes_the_data_from_the_payload, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_read_that_fails_in_the_middle_is_no_short_file, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_pages_that_were_written_in_part_were_not_written, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_a_payload_belongs_to_a_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_lock_that_waits_is_answered_by_another_thread, setup, teardown),

@@ -319,6 +319,47 @@ static int cut_file_data(struct hostile *h, const struct hostile_case *c)
 	return expect(h, "the reply", out.error, -EFAULT);
 }
 
+/* A lock's request by hand, at descriptors from `desc` on, answered at `reply`. */
+static void submit_lock(struct hostile *h, uint16_t desc, uint32_t opcode, uint64_t fh,
+			const struct fuse_lk_in *lock, uint64_t reply)
+{
+	struct fuse_in_header head = { .len = sizeof(head) + sizeof(*lock),
+				       .opcode = opcode,
+				       .nodeid = h->known,
+				       .unique = h->f.unique += 2 };
+	struct fuse_lk_in in = *lock;
+	const uint64_t at = raw_alloc(h, 4096);
+
+	in.fh = fh;
+	(void)femem_write(&h->dev.mem, at, &head, sizeof(head));
+	(void)femem_write(&h->dev.mem, at + sizeof(head), &in, sizeof(in));
+	raw_desc(h, desc, (struct raw_desc){ at, head.len, N, desc + 1 });
+	raw_desc(h, desc + 1U, (struct raw_desc){ reply ? reply : at + 2048, 64, W, 0 });
+	raw_submit(h, desc);
+}
+
+/* It is answered by a thread of its own, long after its chain was taken. What that finds is seen at the next kick. */
+static int cut_reply_of_lock(struct hostile *h, const struct hostile_case *c)
+{
+	const struct fuse_lk_in held = { .owner = 1, .lk = { .end = 100, .type = F_WRLCK } };
+	const struct fuse_lk_in waits = { .owner = 2, .lk = { .end = 100, .type = F_WRLCK } };
+	const struct fuse_lk_in gone = { .owner = 1, .lk = { .end = 100, .type = F_UNLCK } };
+	uint64_t fh;
+
+	(void)c;
+	if (fecall_open(&h->f, h->known, O_RDWR, &fh))
+		return wrong(h, "open failed");
+	submit_lock(h, RAW_DESC, FUSE_SETLK, fh, &held, 0);
+	submit_lock(h, RAW_DESC + 2, FUSE_SETLKW, fh, &waits, EXTRA_BASE);
+	usleep(300000);
+	if (cut(h, EXTRA_BASE, 0))
+		return -1;
+	submit_lock(h, RAW_DESC + 4, FUSE_SETLK, fh, &gone, 0);
+	for (unsigned i = 0; i < 500 && !session_ended(h, 10); i++)
+		(void)eventfd_write(ring_of(h)->kick, 1);
+	return 0;
+}
+
 #define SHAPE(text, len, room)                                                                     \
 	{                                                                                          \
 		.name = (text), .run = odd_shape, .arg = (len), .arg2 = (room)                     \
@@ -370,6 +411,9 @@ static const struct hostile_case cases[] = {
 	{ .name = "the memory of a request goes away", .run = cut_data, .want = ENDED, .arg = 1 },
 	{ .name = "the memory of a reply goes away", .run = cut_data, .want = ENDED },
 	{ .name = "the memory of an indirect table goes away", .run = cut_table, .want = ENDED },
+	{ .name = "the memory of the reply of a lock that waits goes away",
+	  .run = cut_reply_of_lock,
+	  .want = ENDED },
 	{ .name = "READ into memory that is not there", .run = cut_file_data, .arg = 1 },
 	{ .name = "WRITE from memory that is not there", .run = cut_file_data },
 };

@@ -28,6 +28,12 @@
 /* Looks at the ring between two looks at the clock. */
 #define LOOKS 32
 #define WINDOW_MIN_NS 1000U
+/*
+ * The pool keeps a copy of what waits for it, for each chain of a ring; longer requests of what goes there are not right, but
+ * attributes and lists of FORGET, which have this much and hardly ever wait.
+ */
+#define POOLED_LONG_MAX ((size_t)256)
+#define POOLED_ANY_MAX ((size_t)72 << 10)
 #define IN_VAIN_MAX 10
 
 int hand_equip(struct hand *h)
@@ -75,8 +81,8 @@ static bool belongs_to_pool(const struct hand *h, const struct fuse_message *mes
 	if (!h->q->env->pool)
 		return false;
 	if (kinds & h->kind)
-		return fuse_message_may_be_late(message);
-	return h->q->index && fuse_message_is_long(message);
+		return message->len <= POOLED_ANY_MAX && fuse_message_may_be_late(message);
+	return h->q->index && message->len <= POOLED_LONG_MAX && fuse_message_is_long(message);
 }
 
 static void carry_out(struct hand *h, const struct fuse_message *message)

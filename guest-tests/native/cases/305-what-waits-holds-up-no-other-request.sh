@@ -10,4 +10,5 @@
 share_make
 trap 'fsfreeze -u "$HOST" 2>/dev/null' EXIT
 native_both test_waits locks blocking lease
+native test_waits bytes
 native_tsan test_waits locks blocking lease

@@ -270,6 +270,68 @@ static void test_lease(struct rig *rig)
 	CHECK_EQ(rig_wait(rig), 0);
 }
 
+#define LIES 14
+
+/* Memory that is no file's, nor the guest's. */
+static long own_kb(pid_t pid)
+{
+	char path[64];
+	char line[256];
+	long kb = -1;
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	f = fopen(path, "re");
+	CHECK(f);
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "RssAnon: %ld", &kb) == 1)
+			break;
+	(void)fclose(f);
+	CHECK(kb > 0);
+	return kb;
+}
+
+/* The pool waits, and is sent a megabyte with each request of a kind that goes there: nothing is kept of it. */
+static void test_bytes(struct rig *rig)
+{
+	static const uint8_t junk[FEFUSE_IO];
+	const struct fuse_open_in reading = { .flags = O_RDONLY };
+	const struct fuse_fsync_in sync = { 0 };
+	const struct fuse_copy_file_range_in copy = { 0 };
+	int slots[LIES];
+	int waits;
+	uint64_t nodeid;
+	long before;
+	pid_t pid;
+	int end;
+
+	rig_put(rig, "file", "content\n", 8);
+	pid = take_lease(rig, &end);
+	rig_start(rig, "--thread-pool-size=1", NULL);
+	rig_connect(rig, NULL);
+	nodeid = rig_lookup(rig, "file");
+	waits = SEND(rig, 1, FUSE_OPEN, nodeid, reading, NULL, 0);
+	others_go_on(&rig->f, 1);
+	/* What a queue has once touched it keeps. */
+	slots[0] = SEND(rig, 1, FUSE_GETATTR, nodeid, sync, junk, sizeof(junk));
+	CHECK_EQ(fefuse_receive(&rig->f, slots[0], SOON_MS), -EINVAL);
+	before = own_kb(rig->inside);
+	for (unsigned i = 0; i < LIES; i++)
+		slots[i] = i % 2 ? SEND(rig, 1, FUSE_FSYNC, nodeid, sync, junk, sizeof(junk))
+				 : SEND(rig, 1, FUSE_COPY_FILE_RANGE, nodeid, copy, junk,
+					sizeof(junk));
+	others_go_on(&rig->f, 1);
+	CHECK(own_kb(rig->inside) < before + LIES * 1024 / 2);
+	for (unsigned i = 0; i < LIES; i++)
+		CHECK_EQ(fefuse_receive(&rig->f, slots[i], SOON_MS), -EINVAL);
+	all_wait(rig, &waits, 1);
+	CHECK_OK(close(end));
+	all_end(rig, &waits, 1);
+	CHECK_EQ(waitpid(pid, NULL, 0), pid);
+	rig_disconnect(rig);
+	CHECK_EQ(rig_wait(rig), 0);
+}
+
 /* --- a disk that stands still ------------------------------------------------------------------------------------------ */
 
 /* The case has put the share on a disk that is stopped by files (tests/tools/slowdisk.c): $HOLD.read, $HOLD.write. */
@@ -389,7 +451,7 @@ static void test_deleted(struct rig *rig)
 
 static const struct rig_test tests[] = {
 	{ "locks", test_locks }, { "blocking", test_blocking }, { "lease", test_lease },
-	{ "disk", test_disk },	 { "deleted", test_deleted },
+	{ "bytes", test_bytes }, { "disk", test_disk },		{ "deleted", test_deleted },
 };
 
 int main(int argc, char **argv)

@@ -264,8 +264,9 @@ static int get_vring_base(struct vhostuser *dev, struct vhost_msg *msg)
 }
 
 /*
- * The eventfd of a kick or a call. We must not be held up by it, whatever the front-end does with its end; what is no
- * eventfd (they have no file type) could hold us up in other ways.
+ * The eventfd of a kick or a call. We must not be held up by it; what is no eventfd (they have no file type) could hold us up
+ * in many ways. The front-end shares the flag: one that takes it away again can hold its own device up until that is killed
+ * (doc/security.md).
  */
 static int take_eventfd(struct vhostuser *dev, struct vhost_msg *msg, int *out)
 {

@@ -155,6 +155,9 @@ struct fuse_agreement {
 	uint64_t offered, agreed;      /* FUSE_* flags, both words */
 };
 
+/* Every lock that is waited for is answered with EINTR; returns when that is done. Where they are answered to has to be dropped before. */
+void fuse_server_end_waits(struct fuse_server *s);
+
 /*
  * Has `keep` told of the session that is, of each that begins, and (NULL) of its end, in the thread that has the request in hand, never
  * by two at once. NULL: nobody any more; who was is told nothing after this has returned.

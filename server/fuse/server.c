@@ -157,6 +157,11 @@ void server_begin(struct fuse_server *s, const struct fuse_request *init,
 	pthread_mutex_unlock(&s->lock);
 }
 
+void fuse_server_end_waits(struct fuse_server *s)
+{
+	lock_table_stop(s->locks, NULL);
+}
+
 void fuse_server_keep(struct fuse_server *s, fuse_keep_fn *keep, void *arg)
 {
 	pthread_mutex_lock(&s->lock);

@@ -433,6 +433,8 @@ static int set_inflight_fd(struct vhostuser *dev, struct vhost_msg *msg)
 	/* Rings that were stopped know the old record: none of them goes on, and no late answer is written to it. */
 	for (unsigned i = 0; i < VHOSTUSER_QUEUES_MAX; i++)
 		vhostline_drop_ring(&dev->lines[i]);
+	/* Who waits for a lock is served again out of the record: the lock must not come to one that nobody hears of. */
+	fuse_server_end_waits(dev->server);
 	fuse_server_keep(dev->server, NULL, NULL);
 	inflight_unmap(dev->inflight);
 	dev->inflight = inflight;

@@ -6,4 +6,4 @@
 . "$ROOT/guest-tests/native/lib/native.sh"
 
 share_make
-native_both test_rings orders reset waiting
+native_both test_rings orders reset waiting again

@@ -2,12 +2,15 @@
 /*
  * test_rings.c - rings and messages of the whole back-end: how many, with which features, started and stopped.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/virtio_fs.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 
 #include "base/util.h"
 #include "rig.h"
@@ -370,6 +373,63 @@ static void test_waiting(struct rig *rig)
 	CHECK_EQ(rig_wait(rig), 0);
 }
 
+/* Threads of the daemon that wait for a lock. */
+static unsigned waiters(const struct rig *rig)
+{
+	char path[64];
+	const struct dirent *e;
+	unsigned n = 0;
+	DIR *d;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/task", (int)rig->inside);
+	d = opendir(path);
+	CHECK(d);
+	while ((e = readdir(d))) {
+		long call = -1;
+		char call_path[400];
+		FILE *f;
+
+		(void)snprintf(call_path, sizeof(call_path), "%s/%s/syscall", path, e->d_name);
+		f = fopen(call_path, "re");
+		if (f && fscanf(f, "%ld", &call) == 1 && call == SYS_fcntl)
+			n++;
+		if (f)
+			(void)fclose(f);
+	}
+	(void)closedir(d);
+	return n;
+}
+
+/* The front-end gives the same record again: who waits is served again, once. */
+static void test_again(struct rig *rig)
+{
+	const struct fedevice_options options = { .request_queues = 2, .inflight = true };
+	struct fedevice *dev = &rig->dev;
+	struct fecall_lock held;
+	uint16_t base;
+	int slot;
+
+	make_file(rig);
+	rig_start(rig, "--posix-lock", NULL);
+	rig_connect(rig, &options);
+	rig->f.queue = 2;
+	slot = send_waiting(rig, &held);
+	CHECK_EQ(waiters(rig), 1);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK_OK(fedevice_ring_stop(dev, i, &base));
+	CHECK_OK(fedevice_share_inflight(dev));
+	for (unsigned i = 0; i < 3; i++)
+		CHECK_OK(fedevice_ring_start(dev, i, fering_base(&dev->rings[i])));
+	CHECK_EQ(fefuse_receive(&rig->f, slot, QUIET_MS), -ETIMEDOUT);
+	CHECK_EQ(waiters(rig), 1);
+	CHECK_OK(fecall_setlk(&rig->f, &held));
+	CHECK_OK(fefuse_receive(&rig->f, slot, FEFUSE_TIMEOUT_MS));
+	held.owner = 2;
+	CHECK_OK(fecall_setlk(&rig->f, &held));
+	rig_disconnect(rig);
+	CHECK_EQ(rig_wait(rig), 0);
+}
+
 static void test_config(struct rig *rig)
 {
 	union vhost_payload ask = { .config = { .offset = 0,
@@ -405,7 +465,7 @@ static void test_config(struct rig *rig)
 static const struct rig_test tests[] = {
 	{ "queues", test_queues },   { "features", test_features }, { "acks", test_acks },
 	{ "orders", test_orders },   { "reset", test_reset },	    { "config", test_config },
-	{ "waiting", test_waiting },
+	{ "waiting", test_waiting }, { "again", test_again },
 };
 
 int main(int argc, char **argv)

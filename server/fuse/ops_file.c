@@ -201,6 +201,9 @@ static ssize_t do_copy(struct fuse_thread *t, uint64_t from, uint64_t from_fh, o
 	n = copy_file_range(in.file->fd, &from_off, out.file->fd, &to_off, len, 0);
 	if (n < 0)
 		n = -errno;
+	/* O_APPEND of an open file that F_SETFL has taken it from in the guest, or it would not ask: it copies by itself then. */
+	if (n == -EBADF && out.file->flags & O_APPEND)
+		n = -EOPNOTSUPP;
 	killpriv_leave(&saved);
 	if (n > 0)
 		xattr_drop_capability(t, out.file->fd);

@@ -96,8 +96,18 @@ static int make_ring(struct vhostuser *dev, unsigned index)
 	return vhostline_share_call(line);
 }
 
+static int ring_gone(struct vhostuser *dev, unsigned index)
+{
+	(void)snprintf(dev->why, sizeof(dev->why), "queue %u: its ring is not in the new memory",
+		       index);
+	return -EPROTO;
+}
+
+/* But for a queue that has stopped by itself: the connection ends with the next look at what comes of it. */
 static void run(struct vhostuser *dev, struct vhostline *line)
 {
+	if (vhostqueue_error(line->queue))
+		return;
 	vhostring_go_on(line->ring);
 	vhostqueue_run(line->queue, line->ring, line->kick);
 	atomic_fetch_add(&dev->queues, 1);
@@ -120,7 +130,7 @@ int vhostline_start(struct vhostuser *dev, unsigned index)
 	if (origin != ORIGIN_SAME)
 		ret = make_ring(dev, index);
 	else if (vring_set_memory(line->ring->ring, dev->memory))
-		ret = -EPROTO;
+		ret = ring_gone(dev, index);
 	if (!ret && !line->queue)
 		ret = vhostqueue_new(&dev->env, index, &line->queue);
 	if (ret)
@@ -177,13 +187,10 @@ int vhostline_new_memory(struct vhostuser *dev, struct guestmem *memory)
 
 		if (!ran[i])
 			continue;
-		if (vring_set_memory(line->ring->ring, memory)) {
-			(void)snprintf(dev->why, sizeof(dev->why),
-				       "queue %u: its ring is not in the new memory", i);
-			ret = -EPROTO;
-		} else {
+		if (vring_set_memory(line->ring->ring, memory))
+			ret = ring_gone(dev, i);
+		else
 			run(dev, line);
-		}
 	}
 	return ret;
 }

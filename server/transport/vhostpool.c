@@ -131,6 +131,9 @@ static void *serve(void *arg)
 	pthread_mutex_lock(&p->lock);
 	while ((job = next_job(p))) {
 		pthread_mutex_unlock(&p->lock);
+		/* What lacked when it began may be there by now. */
+		if (!t)
+			(void)fuse_thread_new(p->server, &vhostrequest_ops, &t);
 		if (t)
 			job_run(t, job);
 		else

@@ -268,7 +268,6 @@ void vhostqueue_run(struct vhostqueue *q, struct vhostring *ring, int kick)
 	q->ring = vhostring_ref(ring);
 	q->kick = kick;
 	atomic_store(&q->halt, false);
-	atomic_store(&q->error, 0);
 	q->running = true;
 	q->parked = false;
 	pthread_cond_broadcast(&q->changed);

@@ -384,6 +384,27 @@ static void test_pages_that_were_written_in_part_were_not_written(void **state)
 	}
 }
 
+/* The guest's kernel has taken O_APPEND away by F_SETFL, or it would not ask; it copies by itself when told so. */
+static void test_a_copy_to_a_file_opened_for_appending_is_left_to_the_guest(void **state)
+{
+	struct world *w = *state;
+	const struct fuse_open_in open_in = { .flags = O_WRONLY | O_APPEND };
+	struct fuse_copy_file_range_in in = { .fh_in = w->fh, .nodeid_out = w->nodeid, .len = 10 };
+	struct fuse_open_out out;
+
+	assert_int_equal(send_request(w, FUSE_OPEN, w->nodeid, &open_in, sizeof(open_in)),
+			 FUSE_REQUEST_ANSWERED);
+	assert_int_equal(w->error, 0);
+	memcpy(&out, w->data, sizeof(out));
+	in.fh_out = out.fh;
+	in.off_out = 5000;
+	(void)send_request(w, FUSE_COPY_FILE_RANGE, w->nodeid, &in, sizeof(in));
+	assert_int_equal(w->error, -EOPNOTSUPP);
+	in.fh_out = w->fh;
+	(void)send_request(w, FUSE_COPY_FILE_RANGE, w->nodeid, &in, sizeof(in));
+	assert_int_equal(w->error, 0);
+}
+
 static void test_a_payload_belongs_to_a_write(void **state)
 {
 	struct world *w = *state;
@@ -470,6 +491,9 @@ int main(void)
 			test_a_read_that_fails_in_the_middle_is_no_short_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_pages_that_were_written_in_part_were_not_written, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_a_copy_to_a_file_opened_for_appending_is_left_to_the_guest, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(test_a_payload_belongs_to_a_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			test_a_lock_that_waits_is_answered_by_another_thread, setup, teardown),

@@ -89,10 +89,11 @@ static int group_add(struct fuse_thread *t, struct creds *saved)
 	if (!t->request.has_group)
 		return 0;
 	error = idmap_to_host(fuse_server_config(t->server)->gidmap, t->request.group, &group);
-	if (!error)
-		error = raw_setgroups(1, &group);
+	if (error)
+		return error;
+	error = raw_setgroups(1, &group);
 	saved->group_added = error == 0;
-	/* In a user namespace where groups are fixed we do as for a kernel that does not send it. */
+	/* Where groups are fixed we do as for a kernel that does not send it. */
 	return error == -EPERM && groups_fixed() ? 0 : error;
 }
 

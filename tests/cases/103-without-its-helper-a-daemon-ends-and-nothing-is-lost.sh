@@ -30,7 +30,7 @@ for ((i = 1; i <= times; i++)); do
 	sleep "0.$((RANDOM % 5))"
 	kill -9 "$helper"
 	ended a
-	wait $h 2>/dev/null
+	wait $h 2>/dev/null # the mount has gone with the daemon
 	umount -l "${MOUNT[a]}" 2>/dev/null
 	daemon_start a --key-helper
 	# What was given out last; at the end all of it, which is tens of thousands in the long round.

@@ -6,9 +6,11 @@
  * Each object is one line of a catalogue, written by one write(2) as soon as name_to_handle_at has returned:
  * what stands in LOG has been seen by this kernel, and must open for ever. Names of another kind are made and removed
  * again; they go to LOG.gone after unlink(2) has returned, and must never open again. Exits with 0 once DIR answers ENOTCONN
- * or its like; any other error is 1.
+ * or its like, or is no FUSE mount (any more); any other error is 1.
  */
 #include <dirent.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 
 #include "handle.h"
 
@@ -110,6 +112,7 @@ int main(int argc, char **argv)
 {
 	uint64_t state;
 	char path[PATH_MAX];
+	struct statfs fs;
 	int dir;
 
 	if (argc != 4)
@@ -121,8 +124,11 @@ int main(int argc, char **argv)
 	dir = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (!seen || !gone)
 		err(2, "hammer: %s", argv[2]);
-	if (dir < 0)
+	if (dir < 0 || fstatfs(dir, &fs))
 		give_up(argv[1]);
+	/* The server was so quick to end that its mount was gone before we opened it. */
+	if (fs.f_type != FUSE_SUPER_MAGIC)
+		return 0;
 	for (unsigned i = 0; i < DIRECTORIES; i++) {
 		snprintf(path, sizeof(path), "h%u", i);
 		if (mkdirat(dir, path, 0755) && errno != EEXIST)

@@ -23,6 +23,8 @@
 #include "admin/state_private.h"
 #include "base/log.h"
 #include "base/util.h"
+#include "export/generation.h"
+#include "export/map.h"
 #include "holdfast/exit.h"
 
 enum lock_byte { LOCK_BYTE_USE, LOCK_BYTE_START };
@@ -200,27 +202,47 @@ static int check_apart(struct state_search *q)
 	return 0;
 }
 
-/* Is there nothing in the directory, or a key, so that it may become (or be again) a state directory? */
+const char *state_remains(int dirfd)
+{
+	static const char *const files[] = { STATE_KEY_FILE, MAP_FILE, GENERATION_FILE };
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++)
+		if (faccessat(dirfd, files[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			return files[i];
+	return NULL;
+}
+
+/* Is there nothing in the directory, or what is left of a state, so that it may become (or be again) a state directory? */
 static bool may_begin(int dirfd)
 {
 	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
 	const struct dirent *d;
-	bool other = false, key = false;
+	bool other = false;
 
 	if (!dir) {
 		fd_close(fd);
 		return false;
 	}
 	while ((d = readdir(dir))) {
-		if (strcmp(d->d_name, STATE_KEY_FILE) == 0)
-			key = true;
-		else if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0 &&
-			 strcmp(d->d_name, "lost+found") != 0)
+		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0 &&
+		    strcmp(d->d_name, "lost+found") != 0)
 			other = true;
 	}
 	(void)closedir(dir);
-	return key || !other;
+	return !other || state_remains(dirfd);
+}
+
+static int open_lock(struct state_search *q)
+{
+	struct state *s = q->state;
+
+	s->lock = openat(s->statedir, STATE_LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+			 0600);
+	if (s->lock < 0)
+		return state_fail(q, HOLDFAST_EXIT_STATE, "state: cannot open %s/%s: %s",
+				  s->statepath, STATE_LOCK_FILE, strerror(errno));
+	return 0;
 }
 
 /* A directory given by --state-dir that has no record. */
@@ -238,6 +260,14 @@ static int begin_given(struct state_search *q)
 		return state_fail(q, HOLDFAST_EXIT_STATE,
 				  "state: %s holds other files; give an empty or new directory",
 				  s->statepath);
+	/* A new record names another run directory than the one that is in use. */
+	if (open_lock(q))
+		return -1;
+	if (state_in_use(s))
+		return state_fail(q, HOLDFAST_EXIT_STATE,
+				  "state: %s is in use, and has lost its file `%s`; stop the "
+				  "daemons before it is made again",
+				  s->statepath, STATE_EXPORT_FILE);
 	err = state_new_id(id);
 	if (err)
 		return state_fail(q, HOLDFAST_EXIT_FAILURE, "state: no random numbers: %s",
@@ -319,18 +349,6 @@ static int load_record(struct state_search *q, bool *changed)
 	return 0;
 }
 
-static int open_lock(struct state_search *q)
-{
-	struct state *s = q->state;
-
-	s->lock = openat(s->statedir, STATE_LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-			 0600);
-	if (s->lock < 0)
-		return state_fail(q, HOLDFAST_EXIT_STATE, "state: cannot open %s/%s: %s",
-				  s->statepath, STATE_LOCK_FILE, strerror(errno));
-	return 0;
-}
-
 /* Opens the state directory, however it is found, and everything about it but the run directory. */
 static int open_state(struct state_search *q, bool *changed)
 {
@@ -354,7 +372,7 @@ static int open_state(struct state_search *q, bool *changed)
 				  strerror(errno));
 	if (load_record(q, changed))
 		return -1;
-	return open_lock(q);
+	return s->lock < 0 ? open_lock(q) : 0;
 }
 
 /* The run directory, the changed record on disk, and our mark that the state is in use. */

@@ -39,6 +39,12 @@ int state_record_exit(int err);
 int state_record_begin(struct state_search *q, const char id[STATE_ID_DIGITS + 1]);
 int state_new_id(char id[STATE_ID_DIGITS + 1]); /* 0 or -errno */
 
+/*
+ * The file by which a directory is a state directory, whatever else it has lost: its name, or NULL: there is none. Only the
+ * record says whose it is.
+ */
+const char *state_remains(int dirfd);
+
 /* Does another process use the state? Asked before we do. */
 bool state_in_use(const struct state *s);
 

@@ -24,8 +24,9 @@
 #define NAME_PART_MAX 40 /* bytes of the share's own name in the name of its state */
 
 struct candidate {
-	char *name; /* below the base */
-	int error;  /* its record cannot be read, so whose it is cannot be known: -errno */
+	char *name;	     /* below the base */
+	int error;	     /* its record cannot be read, so whose it is cannot be known: -errno */
+	const char *remains; /* it has no record, but this file of a state */
 	bool by_root, by_path;
 	enum state_shows shows;
 };
@@ -98,14 +99,22 @@ static struct candidate compare(const struct state_search *q, const struct state
 	return c;
 }
 
-/* The record of the directory `name` of the base. What can never be a state directory has none: -ENOENT. */
-static int read_record(int base, const char *name, struct state_record *record)
+/*
+ * The record of the directory `name` of the base. What can never be a state directory has none: -ENOENT. One that has lost it
+ * has *remains besides.
+ */
+static int read_record(int base, const char *name, struct state_record *record,
+		       const char **remains)
 {
 	CLEANUP_FD int fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int err;
 
 	if (fd < 0)
 		return errno == ENOTDIR || strcmp(name, "lost+found") == 0 ? -ENOENT : errno_neg();
-	return state_record_read(fd, record);
+	err = state_record_read(fd, record);
+	if (err == -ENOENT)
+		*remains = state_remains(fd);
+	return err;
 }
 
 /* Adds the directory `name` of the base if its record has the share's root or path, or cannot be read. 0 or -errno. */
@@ -114,13 +123,15 @@ static int consider(struct state_search *q, int base, const char *name, struct c
 	struct state_record record = { 0 };
 	struct candidate c = { 0 };
 	struct candidate *grown;
-	int err = read_record(base, name, &record);
+	const char *remains = NULL;
+	int err = read_record(base, name, &record, &remains);
 
-	if (err == -ENOENT)
+	if (err == -ENOENT && !remains)
 		return 0; /* a start that was killed before it wrote one */
 	if (!err)
 		c = compare(q, &record);
 	c.error = err;
+	c.remains = remains;
 	if (!c.error && !c.by_root && !c.by_path)
 		return 0;
 
@@ -247,6 +258,14 @@ static int none_found(struct state_search *q, int base, const char *basepath,
 	for (size_t i = 0; i < all->count; i++) {
 		const struct candidate *c = &all->list[i];
 
+		if (c->remains)
+			return state_fail(
+				q, HOLDFAST_EXIT_STATE,
+				"state: %s/%s has a file `%s` but no `%s`, and may be that of %s: "
+				"if it is, serve with --state-dir=%s/%s, which writes it again; "
+				"if not, move it away",
+				basepath, c->name, c->remains, STATE_EXPORT_FILE, share, basepath,
+				c->name);
 		if (c->error)
 			return state_fail(
 				q, state_record_exit(c->error),

@@ -6,10 +6,10 @@
 
 share_make
 echo one >"$SHARE/f"
-serve() { # in the place of daemon_start, which gives a --state-dir
+serve() { # [OPTION...]: in the place of daemon_start, which gives a --state-dir
 	MOUNT[a]=$TMP/mnt-a LOG[a]=$TMP/log-a
 	mkdir -p "${MOUNT[a]}"
-	"$HOLDFAST" --shared-dir="$SHARE" --mount="${MOUNT[a]}" 2>"${LOG[a]}" </dev/null &
+	"$HOLDFAST" --shared-dir="$SHARE" --mount="${MOUNT[a]}" "$@" 2>"${LOG[a]}" </dev/null &
 	PID[a]=$!
 	DAEMON_OFFSET=0
 	within 20 daemon_is_up a || fail "does not serve"
@@ -26,7 +26,8 @@ daemon_stop
 step "a second share has its own"
 SHARE=$HOST/share2; mkdir "$SHARE"; echo two >"$SHARE/f"
 serve
-expect_opens "$(handle_of "${MOUNT[a]}/f")" two
+two=$(handle_of "${MOUNT[a]}/f")
+expect_opens "$two" two
 expect_stale "$h"
 daemon_stop
 step "one that cannot be read may be that of a share that is not found: no new one is made"
@@ -50,6 +51,40 @@ daemon_stop
 chmod 600 "$record"
 SHARE=$HOST/share2
 serve
+daemon_stop
+step "nor while one has lost its record, whatever is left of it, until it is given"
+dir=$(dirname "$record")
+name=/var/lib/holdfast/${dir##*/}
+mv "$record" "$TMP/record"
+daemon_refuses 4
+grep -q "$name has a file \`key\` but no \`export\`.*--state-dir=$name" <<<"$SAID" || fail "not said which, or what to do"
+for left in map.db root-generation; do
+	mkdir "$TMP/left" && mv "$dir"/* "$TMP/left"
+	touch "$dir/$left"
+	daemon_refuses 4
+	grep -q "$name has a file \`$left\`" <<<"$SAID" || fail "not said what is left: $SAID"
+	rm "$dir/$left" && mv "$TMP/left"/* "$dir" && rmdir "$TMP/left"
+done
+mkdir -p /var/lib/holdfast/empty
+SHARE=$HOST/share
+serve
+expect_opens "$h" one
+daemon_said | grep -q "$record is left out" || fail "not said that one is left out"
+daemon_stop
+SHARE=$HOST/share2
+serve --state-dir="$dir"
+expect_opens "$two" two
+daemon_stop
+grep -q "share2$" "$record" || fail "no record was written"
+serve
+expect_opens "$two" two
+step "but not while a daemon is running in it"
+rm "$record"
+daemon_refuses 4 --state-dir="$dir"
+grep -q "in use" <<<"$SAID" || fail "not said why: $SAID"
+[[ ! -e $record ]] || fail "a record beside a daemon with another"
+daemon_stop
+serve --state-dir="$dir"
 daemon_stop
 step "never in the share"
 daemon_refuses 2 --state-dir="$SHARE/state" 2>/dev/null || true

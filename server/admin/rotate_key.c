@@ -215,8 +215,10 @@ static int seal_anew(struct rotation *r)
 
 static int rotate_locked(struct rotation *r, const struct config *c)
 {
-	int exit_code = tool_key(r->state, &r->keyring);
+	int exit_code = c->key_output ? tool_key_place(r->state, "output", c->key_output) : 0;
 
+	if (!exit_code)
+		exit_code = tool_key(r->state, &r->keyring);
 	if (!exit_code)
 		exit_code = find_unfinished(r);
 	if (!exit_code && r->resumed && !c->key_output)

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "admin/dirs.h"
 #include "base/log.h"
 #include "base/util.h"
 #include "holdfast/exit.h"
@@ -36,6 +37,34 @@ int tool_state(const struct config *c, enum state_mode mode, struct state **out)
 	return exit_code;
 }
 
+/*
+ * Asked before the key's source is opened, which takes the directory as one that has no way up. One that cannot be opened is left
+ * for that to say.
+ */
+int tool_key_place(const struct state *s, const char *option, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	const char *sharepath = s->share >= 0 ? s->sharepath : s->record.path;
+	CLEANUP_FREE char *name = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	CLEANUP_FD int dir = name ? open(name, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	CLEANUP_FD int share = open(sharepath, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int inside;
+
+	if (dir < 0 || share < 0)
+		return 0;
+	inside = dirs_inside(dir, s->share >= 0 ? s->share : share);
+	if (inside == 0)
+		return 0;
+	if (inside < 0) {
+		log_error("key: cannot compare %s with %s: %s", name, sharepath, strerror(-inside));
+		return HOLDFAST_EXIT_KEY;
+	}
+	log_error("key: --%s=%s lies in the shared directory %s, which would serve it; give "
+		  "another place",
+		  option, path, sharepath);
+	return HOLDFAST_EXIT_USAGE;
+}
+
 int tool_key_source(const struct config *c, struct state *s)
 {
 	const struct {
@@ -47,7 +76,10 @@ int tool_key_source(const struct config *c, struct state *s)
 		{ c->key_credential, KEYSOURCE_CREDENTIAL },
 		{ c->key_keyring, KEYSOURCE_KEYRING },
 	};
+	int exit_code = c->key_file ? tool_key_place(s, "key-file", c->key_file) : 0;
 
+	if (exit_code)
+		return exit_code;
 	for (size_t i = 0; i < ARRAY_LEN(given); i++)
 		if (given[i].value)
 			return keysource_open(&s->key, given[i].kind, given[i].value)

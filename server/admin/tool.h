@@ -18,6 +18,10 @@ int tool_state(const struct config *c, enum state_mode mode, struct state **out)
 
 /* Where the key comes from, as the options say: opens s->key. Logs if it cannot. */
 int tool_key_source(const struct config *c, struct state *s);
+
+/* Refuses the key file `path`, which --`option` gave, if it lies in the share, where guests would be served it. */
+int tool_key_place(const struct state *s, const char *option, const char *path);
+
 int tool_key(struct state *s, struct keyring **out);
 
 /* What a failed keyring_load or map_open means: a word or two, and the exit code. */

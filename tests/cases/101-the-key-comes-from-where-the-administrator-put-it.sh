@@ -94,6 +94,14 @@ done
 daemon_refuses 2 --state-dir="$STATE" --key-file="$KEYS/key" --key-fd=3
 daemon_refuses 2 --state-dir="$STATE" --key-file="$KEYS/key" --new-key
 daemon_refuses 2 --key-file="$KEYS/key" --inode-file-handles=never
+mkdir "$SHARE/keys" && cp -p "$KEYS/key" "$SHARE/keys/key" && ln -s "$SHARE/keys" "$TMP/link"
+for path in "$SHARE/keys/key" "$TMP/link/key" "$SHARE/key"; do
+	daemon_refuses 2 --state-dir="$STATE" --key-file="$path"
+	[[ $SAID == *"--key-file=$path lies in the shared directory $SHARE"* ]] || fail "a key in the share: $SAID"
+done
+expect_exit 2 "$HOLDFAST" status --state-dir="$STATE" --key-file="$SHARE/keys/key"
+(cd "$SHARE/keys" && daemon_refuses 2 --state-dir="$STATE" --key-file=key --key-helper) || exit 1
+rm -r "$SHARE/keys" "$TMP/link"
 daemon_refuses 2 --state-dir="$STATE" --key-credential=../key
 (unset CREDENTIALS_DIRECTORY && daemon_refuses 5 --state-dir="$STATE" --key-credential=holdfast) || exit 1
 run "$HOLDFAST" make-key "$TMP/other" >/dev/null
@@ -111,6 +119,8 @@ cp "$KEYS/key" "$CREDENTIALS_DIRECTORY/holdfast"
 daemon_start a --key-credential=holdfast
 expect_exit 5 "$HOLDFAST" rotate-key --state-dir="$STATE" --key-credential=holdfast
 [[ $SAID == *--output=* ]] || fail "rotate-key does not say what to do: $SAID"
+expect_exit 2 "$HOLDFAST" rotate-key --state-dir="$STATE" --key-credential=holdfast --output="$SHARE/rotated"
+[[ $SAID == *"--output=$SHARE/rotated lies in the shared directory"* && ! -e $SHARE/rotated ]] || fail "a key is put in the share: $SAID"
 run "$HOLDFAST" rotate-key --state-dir="$STATE" --key-credential=holdfast --output="$TMP/rotated" >/dev/null
 run cp "$TMP/rotated" "$CREDENTIALS_DIRECTORY/holdfast"
 daemon_refuses 5 --state-dir="$STATE" --key-credential=holdfast

@@ -14,7 +14,8 @@
  *     key             string  "ok", "missing", "damaged", "newer", "open to others", "unreadable"
  *     uuid            string  32 hex digits: the export's UUID; "" unless key is "ok"
  *     root_generation number  raised by `revoke`; 0 unless key is "ok"
- *     map             string  "ok", "missing", "damaged", "newer", "other export", "older key", "unreadable"
+ *     map             string  "ok", "missing", "damaged", "newer", "other export", "older key", "unreadable", "revoked" (of before
+ *                             the last revoke: the next start drops its rows)
  *     map_bytes       number  size of the database, without its write-ahead log
  *     clean           boolean the last daemon had written everything when it left
  *     complete        boolean no rebuild is due

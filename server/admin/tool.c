@@ -130,7 +130,7 @@ const char *tool_map_error(int err, int *exit_code)
 		return "older key";
 	case -EKEYEXPIRED:
 		*exit_code = HOLDFAST_EXIT_STATE;
-		return "from before the last revoke, and the next start drops its rows";
+		return "revoked";
 	default:
 		*exit_code = HOLDFAST_EXIT_STATE;
 		return "unreadable";

@@ -24,7 +24,7 @@ int tool_key_place(const struct state *s, const char *option, const char *path);
 
 int tool_key(struct state *s, struct keyring **out);
 
-/* What a failed keyring_load or map_open means: a word or two, and the exit code. */
+/* What a failed keyring_load or map_open means: a word of holdfast/status.h, and the exit code. */
 const char *tool_key_error(int err, int *exit_code);
 const char *tool_map_error(int err, int *exit_code);
 

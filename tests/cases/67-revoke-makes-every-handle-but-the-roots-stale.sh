@@ -36,7 +36,10 @@ FROM=$TMP/new catalogue_check
 FROM=$TMP/old catalogue_check --expect-stale
 step "revoke, verify and rotate while no daemon runs"
 daemon_stop
-for word in "revoke --yes" verify rotate-key verify; do run "$HOLDFAST" $word --shared-dir="$SHARE" --state-dir="$STATE"; done
+run "$HOLDFAST" revoke --yes --state-dir="$STATE"
+run "$HOLDFAST" status --json --state-dir="$STATE" >"$TMP/json"
+grep -q '"map": "revoked"' "$TMP/json" || fail "status: $(cat "$TMP/json")"
+for word in verify rotate-key verify; do run "$HOLDFAST" $word --shared-dir="$SHARE" --state-dir="$STATE"; done
 daemon_start a
 FROM=$TMP/newold catalogue_check --expect-stale
 take_new

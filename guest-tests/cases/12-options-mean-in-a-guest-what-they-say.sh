@@ -57,7 +57,8 @@ expect_flags auto yes "${always[@]}" AUTO_INVAL_DATA=12
 expect_flags auto no POSIX_LOCKS=1 FLOCK_LOCKS=10 WRITEBACK_CACHE=16 POSIX_ACL=20 SECURITY_CTX=32 NO_OPEN=17
 expect_flags always no AUTO_INVAL_DATA=12
 expect_flags never no DO_READDIRPLUS=13
-expect_flags acl yes "${always[@]}" POSIX_ACL=20 DONT_MASK=6 SECURITY_CTX=32
+expect_flags acl yes "${always[@]}" POSIX_ACL=20 DONT_MASK=6
+expect_flags acl no SECURITY_CTX=32
 expect_flags writeback yes "${always[@]}" WRITEBACK_CACHE=16 POSIX_LOCKS=1 FLOCK_LOCKS=10
 
 step "--cache: when a change by the host is seen"

@@ -142,6 +142,7 @@ static int open_server(struct serving *v)
 		.xattr = c->xattr,
 		.xattrmap = v->xattrmap,
 		.posix_acl = c->posix_acl,
+		.security_label = c->security_label,
 		.announce_submounts = c->announce_submounts == SWITCH_ON,
 		.uidmap = v->uidmap,
 		.gidmap = v->gidmap,

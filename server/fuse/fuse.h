@@ -34,6 +34,7 @@ struct fuse_config {
 	bool xattr;
 	const struct xattrmap *xattrmap; /* NULL: names pass unchanged */
 	bool posix_acl;
+	bool security_label; /* needs xattr: a label is set as one */
 	bool announce_submounts;
 	const struct idmap *uidmap; /* NULL: unchanged */
 	const struct idmap *gidmap;

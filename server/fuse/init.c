@@ -34,6 +34,8 @@ static const struct {
 } by_option[] = {
 	{ FUSE_POSIX_ACL | FUSE_DONT_MASK, offsetof(struct fuse_config, posix_acl), "--posix-acl",
 	  "FUSE_POSIX_ACL" },
+	{ FUSE_SECURITY_CTX, offsetof(struct fuse_config, security_label), "--security-label",
+	  "FUSE_SECURITY_CTX" },
 	{ FUSE_HANDLE_KILLPRIV_V2, offsetof(struct fuse_config, killpriv_v2), "--killpriv-v2",
 	  "FUSE_HANDLE_KILLPRIV_V2" },
 	{ FUSE_SUBMOUNTS, offsetof(struct fuse_config, announce_submounts), "--announce-submounts",
@@ -68,9 +70,6 @@ static uint64_t wanted(const struct fuse_config *config)
 		flags |= FUSE_CACHE_SYMLINKS;
 	else
 		flags |= FUSE_AUTO_INVAL_DATA;
-	/* A label is set as an xattr: without those it would be dropped in silence. */
-	if (config->xattr)
-		flags |= FUSE_SECURITY_CTX;
 	return flags | config->if_offered;
 }
 

@@ -17,7 +17,7 @@ hostile_all namespace
 step "what is left at the end"
 share_make
 export ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=1
-device_start l --persist --sandbox=none --seccomp=none --posix-lock --xattr
+device_start l --persist --sandbox=none --seccomp=none --posix-lock --security-label
 hostile_run l record message node fh object wire size
 run kill -TERM "${PID[l]}"
 device_ends l 0

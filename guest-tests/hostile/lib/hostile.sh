@@ -44,7 +44,7 @@ hostile_all() {
 	device_stop a
 	device_stop other
 	step "with extended attributes"
-	device_start x --persist --sandbox="$1" --posix-lock --xattr
+	device_start x --persist --sandbox="$1" --posix-lock --security-label
 	hostile_run x object extension "an attribute" XATTR
 	device_stop x
 	step "with small caps"

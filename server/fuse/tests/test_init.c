@@ -71,6 +71,7 @@ static void test_what_is_never_agreed_on(void **state)
 		struct fuse_config config = { .cache = (enum cache_policy)cache,
 					      .xattr = true,
 					      .posix_acl = true,
+					      .security_label = true,
 					      .killpriv_v2 = true,
 					      .writeback = true,
 					      .flock = true,
@@ -116,14 +117,14 @@ static void test_the_cache_policy_decides_about_caching_flags(void **state)
 	assert_false(n & FUSE_DO_READDIRPLUS);
 }
 
-static void test_security_labels_need_xattrs(void **state)
+static void test_security_labels_come_by_their_option_alone(void **state)
 {
-	struct fuse_config config = { .xattr = true };
+	struct fuse_config config = { .xattr = true, .posix_acl = true };
 
 	(void)state;
-	assert_true(negotiate(&config, ask(EVERYTHING)).flags & FUSE_SECURITY_CTX);
-	config.xattr = false;
 	assert_false(negotiate(&config, ask(EVERYTHING)).flags & FUSE_SECURITY_CTX);
+	config.security_label = true;
+	assert_true(negotiate(&config, ask(EVERYTHING)).flags & FUSE_SECURITY_CTX);
 }
 
 static void test_an_option_is_agreed_on_or_refused_by_name(void **state)
@@ -135,6 +136,7 @@ static void test_an_option_is_agreed_on_or_refused_by_name(void **state)
 	} cases[] = {
 		{ { .posix_acl = true }, FUSE_POSIX_ACL, "--posix-acl:" },
 		{ { .posix_acl = true }, FUSE_DONT_MASK, "--posix-acl:" },
+		{ { .security_label = true }, FUSE_SECURITY_CTX, "--security-label:" },
 		{ { .killpriv_v2 = true }, FUSE_HANDLE_KILLPRIV_V2, "--killpriv-v2:" },
 		{ { .announce_submounts = true }, FUSE_SUBMOUNTS, "--announce-submounts:" },
 		{ { .writeback = true }, FUSE_WRITEBACK_CACHE, "--writeback:" },
@@ -219,7 +221,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_never_agreed_on),
 		cmocka_unit_test(test_nothing_is_agreed_on_that_was_not_offered),
 		cmocka_unit_test(test_the_cache_policy_decides_about_caching_flags),
-		cmocka_unit_test(test_security_labels_need_xattrs),
+		cmocka_unit_test(test_security_labels_come_by_their_option_alone),
 		cmocka_unit_test(test_an_option_is_agreed_on_or_refused_by_name),
 		cmocka_unit_test(test_a_newer_major_is_asked_to_come_again_with_7),
 		cmocka_unit_test(test_older_protocols_are_eproto),

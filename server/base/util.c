@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * util.c - descriptors, whole reads and writes, the clock, hexadecimal.
+ * util.c - descriptors, trees of mounts, whole reads and writes, the clock, hexadecimal.
  *
  * No state; called by every layer from any thread.
  */
 #include "base/util.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <time.h>
 
 #define NS_PER_S 1000000000ULL
@@ -37,6 +39,14 @@ void cleanup_free(void *p)
 	free(block);
 	block = NULL;
 	memcpy(p, &block, sizeof(block));
+}
+
+int tree_forbid_devices(int tree)
+{
+	const struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID };
+
+	return mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE,
+			     (struct mount_attr *)(uintptr_t)&attr, sizeof(attr));
 }
 
 uint64_t clock_ns(void)

@@ -35,6 +35,12 @@ static inline int fd_take(int *fd)
 	return taken;
 }
 
+/*
+ * Of a tree of mounts that is ours and mounted nowhere yet: no device node can be opened in it. A daemon in a guest's hands may
+ * make some. Not noexec: access(2) would say of no file then that it may be run. 0, or -1 with errno.
+ */
+int tree_forbid_devices(int tree);
+
 /* -errno of the call that has just failed; never 0, whatever that call forgot to set. */
 static inline int errno_neg(void)
 {

@@ -39,6 +39,10 @@ static int open_directory(const char *path, bool *apart)
 {
 	int fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
+	if (fd >= 0 && tree_forbid_devices(fd)) {
+		fd_close(fd);
+		return -1;
+	}
 	*apart = fd >= 0;
 	return fd >= 0 ? fd : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }

@@ -88,6 +88,8 @@ static int take_directory(int fd)
 	tree = clone_mount(path);
 	if (tree < 0)
 		return errno == EPERM ? 0 : errno_neg();
+	if (tree_forbid_devices(tree))
+		return errno_neg();
 	dir = openat(tree, ".", (flags & O_PATH ? O_PATH : O_RDONLY) | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0 || fstat(fd, &want) || fstat(dir, &have))
 		return errno_neg();
@@ -154,7 +156,7 @@ int mounts_pivot(struct sandbox *s)
 	if (mount(NULL, "/", NULL, MS_SLAVE | MS_REC, NULL))
 		return sandbox_failed("keep our mounts to ourselves", errno_neg(), "");
 	tree = open_tree(AT_FDCWD, ".", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-	if (tree < 0)
+	if (tree < 0 || tree_forbid_devices(tree))
 		return sandbox_failed("take the share along", errno_neg(), "");
 	err = mount_share(tree, s->root + 1);
 	if (err)

@@ -8,7 +8,8 @@
 share_make
 mkdir "$SHARE/d" && echo one >"$SHARE/d/f"
 echo secret >"$TMP/secret"
-mkdir "$TMP/leak"
+mkdir "$TMP/leak" "$TMP/keys"
+mkdir -m 700 "$TMP/state-key"
 default="chown dac_override dac_read_search fowner fsetid setgid setuid mknod setfcap"
 status_of() { sed -n "s/^$2:[[:space:]]*//p" "/proc/${INSIDE[$1]}/status"; }
 status_json() { run "$HOLDFAST" status --json --state-dir="$STATE"; }
@@ -54,6 +55,33 @@ for mode in namespace chroot none; do
 	device_stop a
 	[[ $(status_json) == *'"clean": true'*'"daemons": []'* ]] || fail "not left clean: $(status_json)"
 done
+
+step "no device node opens, in the share, in a mount inside it, or beside state and key"
+run "$HOLDFAST" make-key "$TMP/keys/key" >/dev/null
+mkdir "$SHARE/m" "$SHARE/ro"
+run mount -t tmpfs tmpfs "$SHARE/m"
+run mount -t tmpfs -o ro tmpfs "$SHARE/ro"
+for dir in "$SHARE" "$SHARE/m" "$TMP/keys"; do run mknod "$dir/null" c 1 3; done
+run cat "$SHARE/null"
+for options in "" --uid-map=:0:0:1:; do
+	# shellcheck disable=SC2086 # none or one
+	STATE=$TMP/state-key device_start a --key-file="$TMP/keys/key" $options
+	[[ -e $TMP/state-key/null ]] || run mknod "$TMP/state-key/null" c 1 3
+	[[ $(wc -l <"/proc/${INSIDE[a]}/mountinfo") == 4 ]] || fail "not root, share and two mounts"
+	open=$(awk '$6 !~ /nodev/ || $6 !~ /nosuid/' "/proc/${INSIDE[a]}/mountinfo")
+	[[ -z $open ]] || fail "not nodev, nosuid: $open"
+	grep -q "/ro ro," "/proc/${INSIDE[a]}/mountinfo" || fail "a read-only mount can be written"
+	found=()
+	for dir in "/proc/${INSIDE[a]}"/root/* "/proc/${INSIDE[a]}"/root/*/m "/proc/${INSIDE[a]}"/fd/*; do
+		[[ -c $dir/null ]] || continue
+		! cat "$dir/null" 2>/dev/null || fail "$dir: a device node opens"
+		found+=("$dir")
+	done
+	((${#found[@]} >= 4)) || fail "not all directories were looked at: ${found[*]}"
+	device_stop a
+done
+umount "$SHARE/m" "$SHARE/ro"
+rm "$SHARE/null"
 
 step "--modcaps"
 device_start a --modcaps=+sys_admin:-mknod

@@ -19,10 +19,11 @@
 #define CONFIG_MAX_NODES_MIN 1000
 #define CONFIG_MAX_NODES_MAX 100000000
 #define CONFIG_NOFILE_MIN 256
-#define CONFIG_NOFILE_MAX 1073741816	  /* the kernel's own limit of fs.nr_open */
-#define CONFIG_NOFILE_DEFAULT UINT64_MAX  /* the hard limit */
-#define CONFIG_THREADS_MAX 65536	  /* what starters of virtiofsd pass; fewer are made */
-#define CONFIG_THREADS_DEFAULT UINT64_MAX /* as many as processors, 2 to 8 */
+#define CONFIG_NOFILE_MAX 1073741816	 /* the kernel's own limit of fs.nr_open */
+#define CONFIG_NOFILE_DEFAULT UINT64_MAX /* the hard limit */
+#define CONFIG_THREADS_MAX 65536	 /* what starters of virtiofsd pass; fewer are made */
+#define CONFIG_THREADS_DEFAULT                                                                     \
+	UINT64_MAX /* a device: 8; a mount: twice the processors, at least 4 */
 #define CONFIG_TRANSLATIONS_MAX 64
 #define CONFIG_FD_MAX 1048576
 #define CONFIG_FD_NONE UINT64_MAX

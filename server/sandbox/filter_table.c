@@ -176,7 +176,8 @@ static const struct filter_call data[] = {
 
 /*
  * Looking: export/hostfs.c, resolver.c, scan.c, fuse/ops_dir.c, and SQLite for its files. A handle is opened for looking only
- * (O_PATH), and only as a directory, for which the kernel checks that it lies in the share.
+ * (O_PATH), and only as a directory. That it lies in the share the kernel checks if it is asked to, as we do; whoever has
+ * CAP_DAC_READ_SEARCH over the host need not ask (doc/security.md, "What is not a boundary").
  */
 #define LOOK (O_PATH | O_NOFOLLOW | O_CLOEXEC)
 static const struct filter_call looking[] = {

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # on: own
-# Lost, damaged, readable or foreign key: 5. Corrupt map: 6. Newer schema: 7. Nothing is lost by the refusal.
+# Lost, damaged or readable key: 5. Corrupt map, or a foreign key beside it: 6. Newer schema: 7. Nothing is lost by the refusal.
 . "$(dirname "$0")/../lib/case.sh"
 . "$ROOT/tests/lib/device.sh"
 

@@ -32,6 +32,8 @@ catalogue_check
 daemon_stop
 [[ ! -e $STATE/key ]] || fail "there is a key in the state directory"
 serve_once --key-file="$KEYS/key" --key-helper
+rm "$STATE/export" # and what is left is known by the map
+serve_once --key-file="$KEYS/key"
 
 step "a descriptor, read once and closed"
 daemon_start a --key-fd=7 7<"$KEYS/key"

@@ -412,6 +412,39 @@ static void test_no_state_is_made_while_one_cannot_be_read(void **state)
 	state_free(s);
 }
 
+/* Whose it is cannot be said; that it is a state is told by what is left. */
+static void test_no_state_is_made_while_one_has_lost_its_record(void **state)
+{
+	static const char *const left[] = { STATE_KEY_FILE, "map.db", "root-generation" };
+	struct place *p = *state;
+	struct state *s, *again;
+	char path[PATH_MAX], id[STATE_ID_DIGITS + 1];
+
+	for (size_t i = 0; i < ARRAY_LEN(left); i++) {
+		assert_int_equal(find(p, p->share, &s), 0);
+		(void)snprintf(path, sizeof(path), "%s", s->statepath);
+		assert_int_equal(mknodat(s->statedir, left[i], S_IFREG | 0600, 0), 0);
+		assert_int_equal(unlinkat(s->statedir, STATE_EXPORT_FILE, 0), 0);
+		assert_int_equal(find(p, p->share, &again), HOLDFAST_EXIT_STATE);
+		assert_int_equal(find_full(p, p->share, NULL, STATE_EXISTING, &again),
+				 HOLDFAST_EXIT_STATE);
+		assert_int_equal(find_full(p, p->share, NULL, STATE_ADOPT, &again),
+				 HOLDFAST_EXIT_STATE);
+		/* Given: not while somebody uses it by the record that it had. */
+		assert_int_equal(find_full(p, p->share, path, STATE_CREATE, &again),
+				 HOLDFAST_EXIT_STATE);
+		assert_int_equal(faccessat(s->statedir, STATE_EXPORT_FILE, F_OK, 0), -1);
+		state_free(s);
+		assert_int_equal(find_full(p, p->share, path, STATE_CREATE, &again), 0);
+		memcpy(id, again->record.id, sizeof(id));
+		state_free(again);
+		assert_int_equal(find(p, p->share, &again), 0);
+		assert_string_equal(again->record.id, id);
+		assert_int_equal(unlinkat(again->statedir, left[i], 0), 0);
+		state_free(again);
+	}
+}
+
 static void test_what_is_no_state_stands_in_nobodys_way(void **state)
 {
 	struct place *p = *state;
@@ -564,6 +597,7 @@ int main(void)
 		TEST(test_links_of_other_users_are_not_followed),
 		TEST(test_a_damaged_or_newer_record_is_refused),
 		TEST(test_no_state_is_made_while_one_cannot_be_read),
+		TEST(test_no_state_is_made_while_one_has_lost_its_record),
 		TEST(test_what_is_no_state_stands_in_nobodys_way),
 		TEST(test_a_record_survives_odd_paths),
 		TEST(test_the_ring_stays_where_it_was_while_it_is_needed),

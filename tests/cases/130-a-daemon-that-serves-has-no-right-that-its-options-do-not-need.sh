@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
+# limit: 240
 # on: own
 # What /proc tells of a daemon under work: capabilities, filter of system calls in every thread, limits, descriptors.
 . "$(dirname "$0")/../lib/case.sh"

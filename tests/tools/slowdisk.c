@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * slowdisk IMAGE DIR HOLD: a file system of one file, DIR/disk, which is IMAGE. Reads wait while there is a file HOLD.read, writes
- * and syncs while there is HOLD.write. A loop device over that file is a disk that can be stopped, which no other way gives
+ * and syncs while there is HOLD.write; reads fail with EIO while there is HOLD.read-fails, writes and syncs while there is
+ * HOLD.write-fails. A loop device over that file is a disk that can be stopped or that breaks, which no other way gives
  * without modules of the kernel. Serves until DIR is unmounted; DIR is mounted when DIR/disk is there.
  *
  * The FUSE protocol by hand, and only what a loop device asks for. Several threads read requests, so that one that waits holds up no
@@ -12,6 +13,7 @@
 #include <linux/fuse.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,13 +30,16 @@
 static int device, image;
 static const char *hold;
 
-static void wait_for(const char *what)
+/* Waits as long as it is told to; false: it is told to fail. */
+static bool may(const char *what)
 {
 	char path[4096];
 
 	(void)snprintf(path, sizeof(path), "%s.%s", hold, what);
 	while (access(path, F_OK) == 0)
 		(void)poll(NULL, 0, 5);
+	(void)snprintf(path, sizeof(path), "%s.%s-fails", hold, what);
+	return access(path, F_OK) != 0;
 }
 
 static void answer(uint64_t unique, int error, const void *data, size_t len)
@@ -86,8 +91,7 @@ static void do_read(const struct fuse_in_header *in, const struct fuse_read_in *
 	uint8_t *data = malloc(ROOM);
 	ssize_t n = -1;
 
-	wait_for("read");
-	if (data && args->size <= ROOM)
+	if (may("read") && data && args->size <= ROOM)
 		n = pread(image, data, args->size, (off_t)args->offset);
 	answer(in->unique, n < 0 ? -EIO : 0, data, n < 0 ? 0 : (size_t)n);
 	free(data);
@@ -96,10 +100,10 @@ static void do_read(const struct fuse_in_header *in, const struct fuse_read_in *
 static void do_write(const struct fuse_in_header *in, const struct fuse_write_in *args)
 {
 	struct fuse_write_out out = { .size = args->size };
-	ssize_t n;
+	ssize_t n = -1;
 
-	wait_for("write");
-	n = pwrite(image, args + 1, args->size, (off_t)args->offset);
+	if (may("write"))
+		n = pwrite(image, args + 1, args->size, (off_t)args->offset);
 	answer(in->unique, n == (ssize_t)args->size ? 0 : -EIO, &out, sizeof(out));
 }
 
@@ -128,8 +132,7 @@ static void serve(const struct fuse_in_header *in, const void *args)
 		do_write(in, args);
 		break;
 	case FUSE_FSYNC:
-		wait_for("write");
-		answer(in->unique, 0, NULL, 0);
+		answer(in->unique, may("write") ? 0 : -EIO, NULL, 0);
 		break;
 	case FUSE_FLUSH:
 	case FUSE_RELEASE:

@@ -22,7 +22,7 @@ path_of() {
 	)
 }
 # make_directory PATH: as its parent may be as long as it likes.
-make_directory() { (at=/; IFS=/; for part in ${1#/}; do cd "$at" 2>/dev/null; [[ -d $part ]] || mkdir "$part"; at=$part; done); }
+make_directory() { (at=/; IFS=/; for part in ${1#/}; do cd "$at" || exit; [[ -d $part ]] || mkdir "$part"; at=$part; done); }
 
 for path in "$TMP/a b" "$TMP/new"$'\n'"line" "$TMP/odd"$'\x01\xff\\\xe2\x80"%s'"'" long; do
 	for what in share state; do

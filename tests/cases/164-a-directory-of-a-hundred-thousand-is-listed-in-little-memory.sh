@@ -27,5 +27,5 @@ done
 kill $watch
 after=$(sort -n "$TMP/memory" | tail -n 1)
 echo "anonymous memory: $before kB, then at most $after kB, now $(daemon_memory) kB"
-((after < before + 6144)) || fail "memory grows: from $before to $after kB"
+((after < before + 2048)) || fail "memory grows: from $before to $after kB"
 daemon_stop

@@ -436,7 +436,7 @@ static void test_no_state_is_made_while_one_has_lost_its_record(void **state)
 		assert_int_equal(faccessat(s->statedir, STATE_EXPORT_FILE, F_OK, 0), -1);
 		state_free(s);
 		assert_int_equal(find_full(p, p->share, path, STATE_CREATE, &again), 0);
-		memcpy(id, again->record.id, sizeof(id));
+		(void)snprintf(id, sizeof(id), "%s", again->record.id);
 		state_free(again);
 		assert_int_equal(find(p, p->share, &again), 0);
 		assert_string_equal(again->record.id, id);

@@ -125,14 +125,20 @@ guest_try() {
 	return $rc
 }
 
-# guest_gone NAME COMMAND: fails, with what its kernel said of it, and its QEMU. The runner looks for the line with GONE.
+# devices_well: none was killed, or has found a fault in itself. With the last guest a device ends by itself, too.
+devices_well() { ! grep -aqE 'killed by signal|runtime error|Sanitizer' "${LOG[@]}" /dev/null; }
+
+# guest_gone NAME COMMAND: fails, with what its kernel said of it, and its QEMU. The runner looks for the line with GONE, which is
+# there if it may have been the guest's own fault.
 guest_gone() {
 	local name=$1 rc=0 why
 	within 5 guest_dead "$name" && { wait "${GUEST_PID[$name]}" || rc=$?; }
 	why=$(grep -aE 'panic|BUG|Oops|RIP|Out of memory|blocked for' "$TMP/console-$name" | head -n 3 | tr '\r\n' '  ' | cut -c1-240)
 	cat "$TMP/qemu-$name"
+	# In a subshell its exit code is not to be had.
+	((rc != 127)) || rc="a code that is not known"
 	guest_alive "$name" || why="QEMU ended with $rc; ${why:-its kernel said nothing}"
-	echo "GONE: guest $name (${why:-its channel broke}) at: $2" >&"$REPORT"
+	devices_well && echo "GONE: guest $name (${why:-its channel broke}) at: $2" >&"$REPORT"
 	fail "guest $name has gone (${why:-its channel broke}) at: $2"
 }
 

@@ -212,6 +212,18 @@ const char *state_remains(int dirfd)
 	return NULL;
 }
 
+/* What any directory may have, or a first start has left that found no room for its record. */
+static bool is_no_matter(const char *name)
+{
+	static const char *const names[] = { ".", "..", "lost+found", STATE_LOCK_FILE,
+					     STATE_TEMP_FILE };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
 /* Is there nothing in the directory, or what is left of a state, so that it may become (or be again) a state directory? */
 static bool may_begin(int dirfd)
 {
@@ -224,11 +236,8 @@ static bool may_begin(int dirfd)
 		fd_close(fd);
 		return false;
 	}
-	while ((d = readdir(dir))) {
-		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0 &&
-		    strcmp(d->d_name, "lost+found") != 0)
-			other = true;
-	}
+	while ((d = readdir(dir)))
+		other |= !is_no_matter(d->d_name);
 	(void)closedir(dir);
 	return !other || state_remains(dirfd);
 }

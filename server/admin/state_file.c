@@ -24,7 +24,6 @@
 
 #include "base/util.h"
 
-#define TEMP_FILE "export.new"
 #define FIRST_WORDS "holdfast export "
 #define FORMAT_VERSION 1
 /* Two paths of which each byte is %XX, the root, and the words. */
@@ -165,18 +164,19 @@ int state_record_write(int dirfd, const struct state_record *record)
 		return -ENOMEM;
 
 	/* Only one process at a time comes here (the search lock), so a left-over is nobody's. */
-	if (unlinkat(dirfd, TEMP_FILE, 0) && errno != ENOENT)
+	if (unlinkat(dirfd, STATE_TEMP_FILE, 0) && errno != ENOENT)
 		return -errno;
-	fd = openat(dirfd, TEMP_FILE, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = openat(dirfd, STATE_TEMP_FILE, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+		    0600);
 	if (fd < 0)
 		return -errno;
 	err = pwrite_full(fd, text, len, 0);
 	if (!err && fsync(fd))
 		err = -errno;
-	if (!err && renameat(dirfd, TEMP_FILE, dirfd, STATE_EXPORT_FILE))
+	if (!err && renameat(dirfd, STATE_TEMP_FILE, dirfd, STATE_EXPORT_FILE))
 		err = -errno;
 	if (err) {
-		(void)unlinkat(dirfd, TEMP_FILE, 0);
+		(void)unlinkat(dirfd, STATE_TEMP_FILE, 0);
 		return err;
 	}
 	return fsync(dirfd) ? -errno : 0;

@@ -11,6 +11,7 @@
 #include "admin/root_identity.h"
 
 #define STATE_EXPORT_FILE "export"
+#define STATE_TEMP_FILE "export.new" /* a record that is being written */
 #define STATE_ID_DIGITS 32
 
 struct state_record {

@@ -78,7 +78,7 @@ within 10 put "$m/late/room" 4 conv=fsync || fail "no room, although the ballast
 
 step "read-only"
 for ((i = 0; i < 20; i++)); do echo "unseen $i" >"$SHARE/late/unseen$i" || fail "no room"; done
-run mount -o remount,ro "$HOST"
+within 10 mount -o remount,ro "$HOST" || fail "cannot be made read-only"
 for what in "touch $m/new" "mkdir $m/new" "rm $m/big" "truncate -s 0 $m/big" "chmod 600 $m/big" "mv $m/big $m/other" "ln $m/big $m/other"; do
 	# shellcheck disable=SC2086 # words
 	says "Read-only file system" $what

@@ -40,7 +40,7 @@ int gettimeofday(struct timeval *restrict v, void *restrict zone)
 END
 run gcc -O1 -shared -fPIC -o "$TMP/back.so" "$TMP/back.c"
 back=(env "LD_PRELOAD=$TMP/back.so")
-expect_text "the year that is told" $(($(date +%Y) - 1)) "$("${back[@]}" bash -c 'printf "%(%Y)T" -1')"
+expect_text "the year that is told" "$(date -d '365 days ago' +%Y)" "$("${back[@]}" bash -c 'printf "%(%Y)T" -1')"
 made_in() { "$HOLDFAST" status --json --state-dir="$STATE" | grep -o '"started": [0-9]*' | head -n 1 | grep -o '[0-9]*$'; }
 
 share_make
@@ -57,7 +57,7 @@ for when in "the year before" "the present, after a kill"; do
 	m=${MOUNT[a]}
 	started=$(date -d "@$(made_in)" +%Y-%m-%d) || fail "status does not say when it was started"
 	echo "started $started"
-	[[ $when != *before* || $started != "$(date +%Y)"* ]] || fail "the daemon does not believe it: $started"
+	[[ $when != *before* || $started < "$(date -d '300 days ago' +%Y-%m-%d)" ]] || fail "the daemon does not believe it: $started"
 	catalogue_check --shuffle=1
 	for h in "${all[@]}"; do expect_opens "${h%%=*}" "${h#*=}"; done
 	mkdir "$m/in $when"

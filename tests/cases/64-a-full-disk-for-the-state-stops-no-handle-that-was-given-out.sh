@@ -35,3 +35,12 @@ dd if=/dev/zero of="$TMP/small/ballast" bs=64k status=none 2>/dev/null
 dd if=/dev/zero of="$TMP/small/ballast2" bs=1 status=none 2>/dev/null
 mkdir "$HOST/share3"
 SHARE=$HOST/share3 daemon_refuses 4 --state-dir="$TMP/small/state3"
+# One that is there already may have got as far as its lock, and no further.
+rm "$TMP/small/ballast2"
+mkdir "$TMP/small/state4"
+for name in lock export.new; do : >"$TMP/small/state4/$name"; done
+dd if=/dev/zero of="$TMP/small/ballast2" bs=1 status=none 2>/dev/null
+SHARE=$HOST/share3 daemon_refuses 4 --state-dir="$TMP/small/state4"
+rm "$TMP/small/ballast" "$TMP/small/ballast2"
+SHARE=$HOST/share3 STATE=$TMP/small/state4 daemon_start a
+daemon_stop

@@ -62,7 +62,7 @@ mkdir "$SHARE/m" "$SHARE/ro"
 run mount -t tmpfs tmpfs "$SHARE/m"
 run mount -t tmpfs -o ro tmpfs "$SHARE/ro"
 for dir in "$SHARE" "$SHARE/m" "$TMP/keys"; do run mknod "$dir/null" c 1 3; done
-run cat "$SHARE/null"
+run cat "$SHARE/null" # the host itself opens it
 for options in "" --uid-map=:0:0:1:; do
 	# shellcheck disable=SC2086 # none or one
 	STATE=$TMP/state-key device_start a --key-file="$TMP/keys/key" $options

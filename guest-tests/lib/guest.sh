@@ -125,8 +125,12 @@ guest_try() {
 	return $rc
 }
 
-# devices_well: none was killed, or has found a fault in itself. With the last guest a device ends by itself, too.
-devices_well() { ! grep -aqE 'killed by signal|runtime error|Sanitizer' "${LOG[@]}" /dev/null; }
+# devices_well: none was killed, or has found a fault in itself. They end with their guest, and have said by then what there is to say.
+devices_well() {
+	local name
+	for name in "${!PID[@]}"; do within 3 daemon_dead "$name"; done
+	! grep -aqE 'killed by signal|runtime error|Sanitizer' "${LOG[@]}" /dev/null
+}
 
 # guest_gone NAME COMMAND: fails, with what its kernel said of it, and its QEMU. The runner looks for the line with GONE, which is
 # there if it may have been the guest's own fault.

@@ -43,9 +43,8 @@ int tool_state(const struct config *c, enum state_mode mode, struct state **out)
  */
 int tool_key_place(const struct state *s, const char *option, const char *path)
 {
-	const char *slash = strrchr(path, '/');
 	const char *sharepath = s->share >= 0 ? s->sharepath : s->record.path;
-	CLEANUP_FREE char *name = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	CLEANUP_FREE char *name = path_directory(path);
 	CLEANUP_FD int dir = name ? open(name, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 	CLEANUP_FD int share = open(sharepath, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int inside;

@@ -41,6 +41,13 @@ void cleanup_free(void *p)
 	memcpy(p, &block, sizeof(block));
 }
 
+char *path_directory(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+}
+
 int tree_forbid_devices(int tree)
 {
 	const struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID };

@@ -35,6 +35,9 @@ static inline int fd_take(int *fd)
 	return taken;
 }
 
+/* The directory that a file's path names it in, with its slash, or ".": to be freed by the caller. NULL with errno. */
+char *path_directory(const char *path);
+
 /*
  * Of a tree of mounts that is ours and mounted nowhere yet: no device node can be opened in it. A daemon in a guest's hands may
  * make some. Not noexec: access(2) would say of no file then that it may be run. 0, or -1 with errno.

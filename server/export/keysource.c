@@ -50,7 +50,7 @@ static int open_directory(const char *path, bool *apart)
 static int open_file(struct keysource *s, const char *path)
 {
 	const char *slash = strrchr(path, '/');
-	CLEANUP_FREE char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	CLEANUP_FREE char *dir = path_directory(path);
 
 	s->name = strdup(slash ? slash + 1 : path);
 	if (!dir || !s->name)

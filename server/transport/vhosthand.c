@@ -28,13 +28,13 @@
 /* Looks at the ring between two looks at the clock. */
 #define LOOKS 32
 #define WINDOW_MIN_NS 1000U
+#define IN_VAIN_MAX 10
 /*
  * The pool keeps a copy of what waits for it, for each chain of a ring; longer requests of what goes there are not right, but
  * attributes and lists of FORGET, which have this much and hardly ever wait.
  */
 #define POOLED_LONG_MAX ((size_t)256)
 #define POOLED_ANY_MAX ((size_t)72 << 10)
-#define IN_VAIN_MAX 10
 
 int hand_equip(struct hand *h)
 {

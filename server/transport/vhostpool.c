@@ -123,18 +123,18 @@ static void *serve(void *arg)
 	struct vhostpool *p = arg;
 	struct fuse_thread *t = NULL;
 	struct job *job;
-	int error = fuse_thread_new(p->server, &vhostrequest_ops, &t);
+	int error;
 
-	if (error)
-		log_limited(LOG_LEVEL_ERROR, "vhost-user: a thread of the pool cannot serve: %s",
-			    strerror(-error));
 	pthread_mutex_lock(&p->lock);
 	while ((job = next_job(p))) {
 		pthread_mutex_unlock(&p->lock);
-		/* What lacked when it began may be there by now. */
-		if (!t)
-			(void)fuse_thread_new(p->server, &vhostrequest_ops, &t);
-		if (t)
+		/* Where memory or descriptors lacked, they may be there for the next. */
+		error = t ? 0 : fuse_thread_new(p->server, &vhostrequest_ops, &t);
+		if (error)
+			log_limited(LOG_LEVEL_ERROR,
+				    "vhost-user: a thread of the pool cannot serve: %s",
+				    strerror(-error));
+		if (!error)
 			job_run(t, job);
 		else
 			vhostrequest_fail(&job->request, job->bytes, job->message.len, -ENOMEM);

@@ -302,6 +302,17 @@ static void test_reset(struct rig *rig)
 	CHECK_EQ(rig_wait(rig), 0);
 }
 
+/* A daemon that has locks, and two request queues, of which the second is ours. */
+static void begin_with_locks(struct rig *rig, bool inflight)
+{
+	const struct fedevice_options options = { .request_queues = 2, .inflight = inflight };
+
+	make_file(rig);
+	rig_start(rig, "--posix-lock", NULL);
+	rig_connect(rig, &options);
+	rig->f.queue = 2;
+}
+
 /* A lock that another owner has until it is given back by queue 2: the slot of who waits for it on queue 1. */
 static int send_waiting(struct rig *rig, struct fecall_lock *held)
 {
@@ -326,15 +337,11 @@ static int send_waiting(struct rig *rig, struct fecall_lock *held)
 /* What a request that waits comes to while its ring is stopped is told when that goes on, and never to another ring. */
 static void test_waiting(struct rig *rig)
 {
-	const struct fedevice_options options = { .request_queues = 2 };
 	struct fecall_lock held;
 	uint16_t base;
 	int slot;
 
-	make_file(rig);
-	rig_start(rig, "--posix-lock", NULL);
-	rig_connect(rig, &options);
-	rig->f.queue = 2;
+	begin_with_locks(rig, false);
 	for (unsigned anew = 0; anew < 2; anew++) {
 		struct fering *ring = &rig->dev.rings[1];
 
@@ -414,16 +421,12 @@ static void one_waits(struct rig *rig, int slot)
 /* The front-end gives the same record again: who waits is served again, once. */
 static void test_again(struct rig *rig)
 {
-	const struct fedevice_options options = { .request_queues = 2, .inflight = true };
 	struct fedevice *dev = &rig->dev;
 	struct fecall_lock held;
 	uint16_t base;
 	int slot;
 
-	make_file(rig);
-	rig_start(rig, "--posix-lock", NULL);
-	rig_connect(rig, &options);
-	rig->f.queue = 2;
+	begin_with_locks(rig, true);
 	slot = send_waiting(rig, &held);
 	one_waits(rig, slot);
 	for (unsigned i = 0; i < 3; i++)

@@ -53,6 +53,20 @@ static void test_a_descriptor_is_closed_when_its_scope_ends(void **state)
 	assert_false(is_open(taken));
 }
 
+static void test_the_directory_of_a_path_is_what_stands_before_its_name(void **state)
+{
+	static const char *const pairs[][2] = {
+		{ "name", "." }, { "/name", "/" }, { "a/b/name", "a/b/" }, { "dir/", "dir/" }
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+		CLEANUP_FREE char *dir = path_directory(pairs[i][0]);
+
+		assert_string_equal(dir, pairs[i][1]);
+	}
+}
+
 static void test_closing_keeps_errno(void **state)
 {
 	(void)state;
@@ -143,6 +157,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_descriptor_is_closed_when_its_scope_ends),
+		cmocka_unit_test(test_the_directory_of_a_path_is_what_stands_before_its_name),
 		cmocka_unit_test(test_closing_keeps_errno),
 		cmocka_unit_test(test_freed_memory_leaves_no_pointer),
 		cmocka_unit_test(test_reads_and_writes_are_whole_or_fail),

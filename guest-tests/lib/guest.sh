@@ -142,8 +142,9 @@ guest_gone() {
 	# In a subshell its exit code is not to be had.
 	((rc != 127)) || rc="a code that is not known"
 	guest_alive "$name" || why="QEMU ended with $rc; ${why:-its kernel said nothing}"
-	devices_well && echo "GONE: guest $name (${why:-its channel broke}) at: $2" >&"$REPORT"
-	fail "guest $name has gone (${why:-its channel broke}) at: $2"
+	why="guest $name has gone (${why:-its channel broke}) at: $2"
+	devices_well && echo "GONE: $why" >&"$REPORT"
+	fail "$why"
 }
 
 # guest_do NAME COMMAND [SECONDS]: the same; it must succeed.

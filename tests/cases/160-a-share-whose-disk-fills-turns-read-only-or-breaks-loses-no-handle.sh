@@ -24,7 +24,7 @@ same() {
 	drop_caches
 	catalogue_check --shuffle=1
 	run cmp "$TMP/big" "${MOUNT[a]}/big"
-	}
+}
 # What an administrator does once the disk works again.
 repair() {
 	step "repaired"

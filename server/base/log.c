@@ -23,7 +23,10 @@
 
 #include "base/util.h"
 
-#define LINE_MAX_BYTES 900 /* of a message, escapes included; the rest is cut */
+#define TEXT_MAX_BYTES 9216 /* of a message as it is given: two paths, and what is said of them */
+#define LINE_MAX_BYTES                                                                             \
+	900 /* of a message as it is shown, escapes included; the middle of a longer one is cut */
+#define LINE_END_BYTES 300 /* of these for its end, where the reason stands */
 #define LINE_PREFIX_MAX 32 /* "holdfast: warning: " */
 #define CUT_MARK "..."
 #define LIMIT_PER_SECOND 5
@@ -111,19 +114,20 @@ static size_t shown_length(const unsigned char *p, size_t left)
 	return code_point_steers(cp) ? 0 : len;
 }
 
-/* Copies `len` bytes with escapes, at most LINE_MAX_BYTES; length. Sets *cut if some are lost. */
-static size_t escape(const char *text, size_t len, char *out, bool *cut)
+/*
+ * Copies `len` bytes with escapes, at most `most`; their number. *done: bytes of the text that are in it, in whole
+ * characters.
+ */
+static size_t escape(const char *text, size_t len, char *out, size_t most, size_t *done)
 {
 	const unsigned char *p = (const unsigned char *)text;
-	size_t n = 0;
+	size_t n = 0, i = 0;
 
-	for (size_t i = 0; i < len;) {
+	while (i < len) {
 		size_t shown = shown_length(p + i, len - i);
 
-		if (n + (shown ? shown : 4) > LINE_MAX_BYTES) {
-			*cut = true;
+		if (n + (shown ? shown : 4) > most)
 			break;
-		}
 		if (shown) {
 			memcpy(out + n, p + i, shown);
 			n += shown;
@@ -136,7 +140,46 @@ static size_t escape(const char *text, size_t len, char *out, bool *cut)
 		n += 2;
 		i++;
 	}
+	*done = i;
 	return n;
+}
+
+/* Where the longest end of the text begins that takes at most `most` bytes with escapes, in whole characters. */
+static size_t end_begins(const char *text, size_t len, size_t most)
+{
+	const unsigned char *p = (const unsigned char *)text;
+	size_t at = len;
+
+	while (at > 0) {
+		size_t width = 4, cost = 4;
+
+		while (width > 0 && (width > at || shown_length(p + at - width, width) != width))
+			width--;
+		if (width)
+			cost = width;
+		else
+			width = 1;
+		if (cost > most)
+			break;
+		most -= cost;
+		at -= width;
+	}
+	return at;
+}
+
+/* The message as it is shown, LINE_MAX_BYTES and a mark at most; its length. */
+static size_t show(const char *text, size_t len, char *out)
+{
+	size_t done, end;
+	size_t n = escape(text, len, out, LINE_MAX_BYTES, &done);
+
+	if (done == len)
+		return n;
+	n = escape(text, len, out, LINE_MAX_BYTES - LINE_END_BYTES, &done);
+	memcpy(out + n, CUT_MARK, sizeof(CUT_MARK) - 1);
+	n += sizeof(CUT_MARK) - 1;
+	end = end_begins(text, len, LINE_END_BYTES);
+	return n + escape(text + end, len - end, out + n, LINE_END_BYTES, &done);
 }
 
 /* What cannot be written is lost: there is no other place to say so. */
@@ -151,12 +194,11 @@ static void write_line(const char *line, size_t len)
 
 void log_line(enum log_level level, const char *fmt, ...)
 {
-	char text[LINE_MAX_BYTES + 1];
+	char text[TEXT_MAX_BYTES];
 	char line[LINE_PREFIX_MAX + LINE_MAX_BYTES + sizeof(CUT_MARK) + 1];
 	int saved = errno;
 	int prefix = 0;
 	int formatted;
-	bool cut = false;
 	size_t len;
 	va_list args;
 
@@ -167,20 +209,12 @@ void log_line(enum log_level level, const char *fmt, ...)
 	va_end(args);
 	if (formatted < 0)
 		goto out;
-	len = (size_t)formatted;
-	if (len >= sizeof(text)) {
-		len = sizeof(text) - 1;
-		cut = true;
-	}
+	len = (size_t)formatted < sizeof(text) ? (size_t)formatted : sizeof(text) - 1;
 
 	/* syslog has a name and a level of its own beside each line. */
 	if (!config.to_syslog)
 		prefix = snprintf(line, LINE_PREFIX_MAX, "holdfast: %s", level_shown[level].word);
-	len = (size_t)prefix + escape(text, len, line + prefix, &cut);
-	if (cut) {
-		memcpy(line + len, CUT_MARK, sizeof(CUT_MARK) - 1);
-		len += sizeof(CUT_MARK) - 1;
-	}
+	len = (size_t)prefix + show(text, len, line + prefix);
 
 	if (config.to_syslog) {
 		syslog(level_shown[level].priority, "%.*s", (int)len, line);

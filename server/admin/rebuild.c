@@ -98,6 +98,7 @@ int command_rebuild(const struct config *c)
 	struct keyring *k = NULL;
 	struct state *s;
 	int exit_code = tool_state(c, STATE_EXISTING, &s);
+	uint64_t failures;
 	int err;
 
 	if (exit_code)
@@ -111,9 +112,16 @@ int command_rebuild(const struct config *c)
 		exit_code = tool_export(s, &x);
 	if (exit_code)
 		goto out;
-	err = export_rebuild(x, show_progress, &progress);
+	err = export_rebuild(x, show_progress, &progress, &failures);
 	if (err) {
 		log_error("rebuild: the scan of %s ended early: %s", s->sharepath, strerror(-err));
+		exit_code = HOLDFAST_EXIT_FAILURE;
+		goto out;
+	}
+	if (failures) {
+		log_error("rebuild: %" PRIu64 " objects in %s were looked at, and %" PRIu64
+			  " could not be, for the reasons above; mend these, then rebuild",
+			  progress.objects, s->sharepath, failures);
 		exit_code = HOLDFAST_EXIT_FAILURE;
 		goto out;
 	}

@@ -126,8 +126,7 @@ static void write_json(FILE *to, const struct status_source *source, const struc
 		      s->f.flags, s->f.requests, s->f.refused, s->f.open_files, s->f.locks);
 }
 
-/* A path on one line, whatever bytes it has. */
-static void put_path(FILE *to, const char *path)
+void status_put_path(FILE *to, const char *path)
 {
 	for (const unsigned char *p = (const unsigned char *)path; *p; p++) {
 		if (*p < ' ' || *p == 0x7f)
@@ -173,9 +172,9 @@ static void write_text(FILE *to, const struct status_source *source, const struc
 		(void)strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S UTC", &tm);
 	(void)fprintf(to, "daemon %ld (holdfast %s) since %s: serves ", source->pid,
 		      HOLDFAST_VERSION, when);
-	put_path(to, source->share);
+	status_put_path(to, source->share);
 	(void)fputs(source->mount ? " at " : " on socket ", to);
-	put_path(to, source->mount ? source->mount : source->socket);
+	status_put_path(to, source->mount ? source->mount : source->socket);
 	(void)fprintf(to, "%s\n", source->readonly ? ", read-only" : "");
 	(void)fprintf(to, "  sandbox: %s, seccomp %s, capabilities %s\n", source->sandbox,
 		      source->seccomp, source->capabilities[0] ? source->capabilities : "none");

@@ -30,6 +30,9 @@ struct status_source {
 	uint64_t started_ns; /* clock_ns() */
 };
 
+/* A path on one line, whatever bytes it has. (status.c) */
+void status_put_path(FILE *to, const char *path);
+
 /* One daemon's part, as JSON on one line or as text. (status.c) */
 void status_write(FILE *to, const struct status_source *source, bool json);
 

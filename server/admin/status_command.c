@@ -175,7 +175,9 @@ static void begin_text(const struct state *s, const struct files *f)
 
 	if (f->scanned_at)
 		tool_format_time((int64_t)f->scanned_at, 0, scanned);
-	(void)printf("state: %s\n  key: %s", s->statepath, f->key);
+	(void)fputs("state: ", stdout);
+	status_put_path(stdout, s->statepath);
+	(void)printf("\n  key: %s", f->key);
 	if (f->uuid[0])
 		(void)printf(", export %s, root generation %u", f->uuid, f->root_generation);
 	(void)printf("\n  map: %s, %llu bytes", f->map, (unsigned long long)f->map_bytes);

@@ -98,6 +98,8 @@ struct scan {
 	bool failed; /* the last one, and not by a fault that passes */
 	/* Scans in a row that met faults that pass; who has SCAN_LOCK_FILE locked has it. */
 	unsigned faulty;
+	uint64_t
+		failures; /* objects that the last walk could not look at; who has SCAN_LOCK_FILE locked has it */
 	uint64_t finished;   /* scans completed that this process knows of */
 	uint64_t not_before; /* clock_ns() before which none is begun on a guest's account */
 	unsigned waiting;    /* workers that wait for the end of one */

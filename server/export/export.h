@@ -183,9 +183,12 @@ void export_stats(struct export *x, struct export_stats *out);
 void worker_count_forged(struct worker *w,
 			 const char *what); /* counts, and logs at a bounded rate */
 
-/* Scans the share in the calling thread (the `rebuild` command), with progress(arg, objects). */
+/*
+ * Scans the share in the calling thread (the `rebuild` command), with progress(arg, objects). 0 or -errno; with 0,
+ * *failures: objects that could not be looked at (unless it is NULL).
+ */
 typedef void export_progress_fn(void *arg, uint64_t objects);
-int export_rebuild(struct export *x, export_progress_fn *progress, void *arg);
+int export_rebuild(struct export *x, export_progress_fn *progress, void *arg, uint64_t *failures);
 
 /* What `inspect` tells of a nodeid (and the generation that goes with it) or a sealed handle. */
 struct export_inspection {

@@ -426,6 +426,7 @@ int scan_run(struct worker *w, export_progress_fn *progress, void *arg)
 	}
 	if (!ret)
 		ret = walk_cancelled(&k);
+	x->scan.failures = k.failures;
 	/* It is not the last word on what it could not look at. */
 	x->scan.faulty = k.faulty ? x->scan.faulty + 1 : 0;
 	if (!ret && k.faulty && x->scan.faulty <= FAULTY_MAX)

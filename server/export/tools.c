@@ -89,7 +89,7 @@ static int scan_alone(struct worker *w, export_progress_fn *progress, void *arg)
 	return ret;
 }
 
-int export_rebuild(struct export *x, export_progress_fn *progress, void *arg)
+int export_rebuild(struct export *x, export_progress_fn *progress, void *arg, uint64_t *failures)
 {
 	struct worker *w;
 	int ret;
@@ -103,6 +103,8 @@ int export_rebuild(struct export *x, export_progress_fn *progress, void *arg)
 	/* Whoever asks by hand wants to be rid of the rows of what is gone: that takes two. */
 	if (!ret && x->scan.missed.count)
 		ret = scan_alone(w, progress, arg);
+	if (failures)
+		*failures = x->scan.failures;
 	worker_free(w);
 	return ret;
 }

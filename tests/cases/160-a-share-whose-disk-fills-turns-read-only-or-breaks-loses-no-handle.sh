@@ -112,6 +112,8 @@ drop_caches
 ls -l "$SHARE" >/dev/null 2>&1 # so much of it can be read all the same
 : >"$HOLD.read-fails"
 "$HOLDFAST" rebuild --shared-dir="$SHARE" --state-dir="$STATE" >"$TMP/said" 2>&1
+rc=$?
+((rc == 1)) || fail "exit $rc of a rebuild that could not look at everything: $(cat "$TMP/said")"
 grep -q "scan.*Input/output error" "$TMP/said" || fail "the scan met no error: $(cat "$TMP/said")"
 rm "$HOLD.read-fails"
 if ls "$SHARE" >/dev/null; then daemon_restart kill9; else repair; fi # xfs may have shut down

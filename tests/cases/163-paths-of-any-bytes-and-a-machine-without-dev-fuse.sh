@@ -40,7 +40,8 @@ for path in "$TMP/a b" "$TMP/new"$'\n'"line" "$TMP/odd"$'\x01\xff\\\xe2\x80"%s'"
 		daemon_kill9
 		daemon_start a
 		expect_opens "$h" one
-		run "$HOLDFAST" status --state-dir="$STATE" >/dev/null
+		run "$HOLDFAST" status --state-dir="$STATE" >"$TMP/said"
+		! grep -av '^state: \|^  [a-z]*: \|^daemon ' "$TMP/said" || fail "a path broke a line of the status"
 		"$HOLDFAST" status --json --state-dir="$STATE" | grep -q "\"pid\": ${PID[a]}" || fail "status does not know the daemon"
 		! grep -av '^holdfast: \|^=== start' "${LOG[a]}" || fail "a path broke a line of the log"
 		! LC_ALL=C grep -aq '[^ -~]' "${LOG[a]}" || fail "a path is in the log as it is"
@@ -59,7 +60,7 @@ mkdir "$TMP/share" "$TMP/mnt"
 long=$(path_of "$TMP" 4096)
 make_directory "$long"
 expect_exit 3 "$HOLDFAST" --shared-dir="$long" --mount="$TMP/mnt" --state-dir="$TMP/state"
-grep -q "share: cannot open" <<<"$SAID" || fail "not said: $SAID"
+grep -q "share: cannot open.*: File name too long" <<<"$SAID" || fail "not said: $SAID"
 expect_exit 4 "$HOLDFAST" --shared-dir="$TMP/share" --mount="$TMP/mnt" --state-dir="$long"
 grep -q "File name too long" <<<"$SAID" || fail "not said: $SAID"
 expect_exit 10 "$HOLDFAST" --shared-dir="$TMP/share" --mount="$long" --state-dir="$TMP/state"

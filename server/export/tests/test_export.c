@@ -781,7 +781,7 @@ static void test_a_rebuild_forgets_what_is_gone(void **state)
 	kept = look_up_path(f, "b");
 	assert_int_equal(unlink(path_in(f, "a")), 0);
 	usleep(1100000);
-	assert_int_equal(export_rebuild(f->x, NULL, NULL), 0);
+	assert_int_equal(export_rebuild(f->x, NULL, NULL, NULL), 0);
 	assert_int_equal(export_inspect_nodeid(f->w, gone.nodeid, &seen), 0);
 	assert_false(seen.known);
 	assert_int_equal(export_inspect_nodeid(f->w, kept.nodeid, &seen), 0);

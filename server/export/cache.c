@@ -248,11 +248,11 @@ bool cache_unchanged(struct cache *c, struct node *n, const struct seen *seen)
 	return same;
 }
 
-struct node *cache_find_inode(struct cache *c, uint64_t dev, uint64_t ino, uint64_t attachment)
+/* With a reference for the caller, who has inode_lock. */
+static struct node *inode_find(struct cache *c, uint64_t dev, uint64_t ino, uint64_t attachment)
 {
 	struct node *n;
 
-	pthread_mutex_lock(&c->inode_lock);
 	for (n = *inode_bucket(c, dev, ino); n; n = n->inode_next)
 		if (n->home->dev == dev && n->ino == ino && n->home->place.attachment == attachment)
 			break;
@@ -263,6 +263,15 @@ struct node *cache_find_inode(struct cache *c, uint64_t dev, uint64_t ino, uint6
 		n->refs++;
 		pthread_mutex_unlock(&s->lock);
 	}
+	return n;
+}
+
+struct node *cache_find_inode(struct cache *c, uint64_t dev, uint64_t ino, uint64_t attachment)
+{
+	struct node *n;
+
+	pthread_mutex_lock(&c->inode_lock);
+	n = inode_find(c, dev, ino, attachment);
 	pthread_mutex_unlock(&c->inode_lock);
 	return n;
 }
@@ -277,8 +286,16 @@ int cache_enter(struct cache *c, const struct node_spec *spec, struct node **out
 
 	if (!home)
 		return -ENOMEM;
-	if (by_inode)
+	if (by_inode) {
+		/* Two threads may see it for the first time at once: it gets one node. */
 		pthread_mutex_lock(&c->inode_lock);
+		n = inode_find(c, home->dev, spec->looked->stx.stx_ino, home->place.attachment);
+		if (n) {
+			pthread_mutex_unlock(&c->inode_lock);
+			*out = n;
+			return 0;
+		}
+	}
 	pthread_mutex_lock(&s->lock);
 	n = shard_find(s, spec->nodeid);
 	if (n) {

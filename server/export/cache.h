@@ -44,7 +44,8 @@ struct node *cache_find(struct cache *c, nodeid_t id);
 /*
  * A reference to the node of spec->nodeid, made if it is not there. -EEXIST: it is there with another
  * identity. -ENFILE: every node of a full cache is pinned or in use. -ESTALE: of a root generation before
- * that of cache_drop_all(). -ENOMEM.
+ * that of cache_drop_all(). -ENOMEM. An object without a handle has one node: the one that its inode has already, if any,
+ * whatever spec->nodeid is.
  */
 int cache_enter(struct cache *c, const struct node_spec *spec, struct node **out);
 

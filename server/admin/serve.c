@@ -88,6 +88,7 @@ static int open_export(struct serving *v)
 		.statedir = v->state->statedir,
 		.statepath = v->state->statepath,
 		.rundir = v->state->rundir,
+		.boot = v->state->boot,
 		.key = &v->state->key,
 		.helper = v->helper,
 		.key_is_new = v->key_is_new,

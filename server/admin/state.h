@@ -31,8 +31,9 @@ struct state {
 	char *sharepath; /* absolute, without symbolic links; NULL if `share` is -1 */
 	char *statepath;
 	char *runpath;
-	bool created; /* by this call */
-	bool adopted; /* the record had another root (STATE_ADOPT) */
+	uint64_t boot; /* tells this boot of the host from every other; never 0 */
+	bool created;  /* by this call */
+	bool adopted;  /* the record had another root (STATE_ADOPT) */
 	struct state_record record;
 	struct keysource key; /* by tool_key_source() */
 };

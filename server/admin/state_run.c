@@ -98,10 +98,24 @@ static int choose(struct state_search *q, bool *changed)
 	return fd;
 }
 
+/* Of random(4). Where /proc has it not, all boots are one. */
+static uint64_t boot_number(void)
+{
+	CLEANUP_FD int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	char text[36]; /* a UUID: eight digits first, twelve last */
+	uint8_t bytes[8];
+
+	if (fd < 0 || pread_full(fd, text, sizeof(text), 0) || hex_decode(text, 8, bytes, 4) < 0 ||
+	    hex_decode(text + 28, 8, bytes + 4, 4) < 0)
+		return 1;
+	return get_le64(bytes) | 1;
+}
+
 int state_run_open(struct state_search *q, bool in_use, bool *changed)
 {
 	struct state *s = q->state;
 
+	s->boot = boot_number();
 	s->rundir = open_recorded(s, in_use);
 	if (s->rundir < 0 && in_use && s->record.run[0])
 		return state_fail(q, HOLDFAST_EXIT_STATE,

@@ -180,6 +180,7 @@ int tool_export(struct state *s, struct export **out)
 		.statedir = s->statedir,
 		.statepath = s->statepath,
 		.rundir = s->rundir,
+		.boot = s->boot,
 		.key = &s->key,
 		.handles = HANDLES_PREFER,
 		.max_nodes = TOOL_MAX_NODES,

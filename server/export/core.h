@@ -239,6 +239,19 @@ bool key_others_serve(const struct export *x);
 void key_say_older(const struct export *x);
 bool export_state_has(const struct export *x, const char *name);
 
+/* --- export_complete.c ----------------------------------------------------------------------------------------- */
+
+#define DRAIN_TIMEOUT_MS 10000 /* at the end of an epoch */
+
+/*
+ * Does the map hold all that guests have seen? Not if it is new although the key is not; if a scan that was due has not ended;
+ * or if the host went down under it without strict durability: the ring is lost then, or on a disk and of any age. Sets
+ * x->complete and what the next start goes by. 0 or -errno.
+ */
+int complete_settle(struct export *x, struct epoch *e, bool first_run, bool map_created);
+/* Stops the drainer. The last daemon to leave, with everything drained, leaves a clean map. */
+void complete_leave(struct export *x);
+
 /* --- entry.c: from what was looked at to a node -------------------------------------------------------------- */
 
 /* A look at (parent, name), recorded: the node, with a reference. */

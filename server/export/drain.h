@@ -12,8 +12,11 @@
 #include "export/map.h"
 
 #define DRAIN_LOCK_FILE "drainer.lock"
-/* A thread each: 65 virtqueues and 64 threads of their pool (transport/vhostuser.h), the scan and the like. */
-#define DRAIN_READERS_MAX 160
+/*
+ * A thread each: three hands for each of 65 virtqueues and 64 threads of their pool (transport/vhostuser.h), the scan and
+ * the like.
+ */
+#define DRAIN_READERS_MAX (3 * 65 + 64 + 8)
 
 struct drain;
 

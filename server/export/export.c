@@ -20,8 +20,6 @@
 #include "export/map_files.h"
 #include "holdfast/exit.h"
 
-#define DRAIN_TIMEOUT_MS 10000
-
 /* --- epochs --------------------------------------------------------------------------------------------------- */
 
 static void epoch_free(struct epoch *e)
@@ -97,6 +95,10 @@ static int epoch_next(struct export *x, uint32_t root_generation)
 	drain_stop(x->epoch->drain, 0);
 	x->epoch->drain = NULL;
 	ret = epoch_map(x, e, true, NULL);
+	if (!ret)
+		ret = map_field_set(
+			e->map, MAP_CLEAN,
+			0); /* emptied, it had nothing to lose; it is served from now on */
 	if (!ret)
 		ret = drain_start(e->map, x->ring, x->config.statedir, &e->drain);
 	if (ret < 0)
@@ -354,10 +356,10 @@ static int set_ring_aside(struct export *x, struct epoch *e, int *exit_code)
 }
 
 /* A ring that makes no sense is kept for who wants to look, and a scan makes good what it held. */
-static int open_ring(struct export *x, struct epoch *e, bool *fresh, int *exit_code)
+static int open_ring(struct export *x, struct epoch *e, int *exit_code)
 {
 	int ret = ring_open(x->config.rundir, RING_FILE, keyring_uuid(e->keyring),
-			    RING_SIZE_DEFAULT, &x->ring, fresh);
+			    RING_SIZE_DEFAULT, &x->ring, NULL);
 
 	*exit_code = HOLDFAST_EXIT_STATE;
 	if (ret == -EBADMSG) {
@@ -365,8 +367,7 @@ static int open_ring(struct export *x, struct epoch *e, bool *fresh, int *exit_c
 		if (ret)
 			return ret;
 		ret = ring_open(x->config.rundir, RING_FILE, keyring_uuid(e->keyring),
-				RING_SIZE_DEFAULT, &x->ring, fresh);
-		*fresh = true;
+				RING_SIZE_DEFAULT, &x->ring, NULL);
 	}
 	if (ret < 0) {
 		log_error("ring: cannot make the ring in the run directory: %s%s", strerror(-ret),
@@ -382,71 +383,16 @@ static int open_ring(struct export *x, struct epoch *e, bool *fresh, int *exit_c
 	return key_settle(x, e, exit_code);
 }
 
-/* Takes (exclusive, shared) the lock by which daemons count each other. */
-static int daemons_lock(struct export *x, short type, bool wait)
-{
-	struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
-
-	return fcntl(x->daemons, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock) < 0 ? errno_neg() : 0;
-}
-
-/*
- * Does the map hold all that guests have seen? Not if it is new although the key is not; if a scan that was
- * due has not ended; or if the host went down under it without strict durability: the ring is lost then.
- */
-static int settle_completeness(struct export *x, struct epoch *e, bool first_run, bool map_created,
-			       bool ring_created)
-{
-	uint64_t complete = 0, clean = 0;
-	bool first;
-	int ret;
-
-	x->daemons = openat(x->config.statedir, DAEMONS_LOCK_FILE,
-			    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (x->daemons < 0)
-		return errno_neg();
-	/* Who has it exclusively is opening or leaving, and done with the fields in a moment. */
-	first = daemons_lock(x, F_WRLCK, false) == 0;
-	if (!first) {
-		ret = daemons_lock(x, F_RDLCK, true);
-		if (ret)
-			return ret;
-	}
-	if (!first_run && !map_created) {
-		ret = map_field_get(e->map, MAP_COMPLETE, &complete);
-		if (!ret)
-			ret = map_field_get(e->map, MAP_CLEAN, &clean);
-		if (ret)
-			return ret;
-	}
-	if (first_run)
-		complete = 1;
-	if (first && ring_created && !clean && !first_run && complete) {
-		log_info(
-			"map: the host went down while the share was served; the share is scanned");
-		complete = 0;
-	}
-	if (ring_shared_get(x->ring, RING_OVERFLOWED) || x->config.rebuild)
-		complete = 0;
-	ret = map_field_set(e->map, MAP_COMPLETE, complete);
-	if (!ret)
-		ret = map_field_set(e->map, MAP_CLEAN, 0);
-	atomic_store(&x->complete, complete != 0);
-	if (!ret)
-		ret = daemons_lock(x, F_RDLCK, true);
-	return ret;
-}
-
 static int open_map(struct export *x, struct epoch *e, bool first_run, int *exit_code)
 {
-	bool map_created = false, ring_created = false;
-	int ret = open_ring(x, e, &ring_created, exit_code);
+	bool map_created = false;
+	int ret = open_ring(x, e, exit_code);
 
 	if (ret)
 		return ret;
 	ret = epoch_map(x, e, true, &map_created);
 	if (!ret)
-		ret = settle_completeness(x, e, first_run, map_created, ring_created);
+		ret = complete_settle(x, e, first_run, map_created);
 	if (!ret) {
 		struct map_reader *r;
 
@@ -574,28 +520,13 @@ out:
 	return 0;
 }
 
-/* The last daemon to leave, with everything drained, leaves a clean map. */
-static void leave_clean(struct export *x)
-{
-	struct epoch *e = x->epoch;
-	bool served = e->drain; /* else we opened half, and what the ring holds was not taken in */
-	int ret = drain_stop(e->drain, DRAIN_TIMEOUT_MS);
-
-	e->drain = NULL;
-	/* Records that were lost are known to the ring alone, which a restart of the host takes away. */
-	if (served && ret == 0 && daemons_lock(x, F_WRLCK, false) == 0 &&
-	    !ring_shared_get(x->ring, RING_OVERFLOWED))
-		map_field_set(e->map, MAP_CLEAN, 1);
-	fd_close(x->daemons);
-}
-
 void export_close(struct export *x)
 {
 	if (!x)
 		return;
 	scan_stop(x);
 	if (x->persistent)
-		leave_clean(x);
+		complete_leave(x);
 	epoch_put(x, x->epoch);
 	ring_close(x->ring);
 	if (x->root_node)

@@ -30,6 +30,8 @@ struct export_config {
 	int statedir; /* descriptor of the state directory, -1 with HANDLES_NEVER; kept by the caller */
 	const char *statepath; /* its path, for messages */
 	int rundir;	       /* descriptor of the directory for the ring */
+	uint64_t
+		boot; /* tells this boot of the host from others; a ring that is settled in another may be old */
 	enum handles_mode handles;
 	struct keysource *
 		key; /* where the key comes from; NULL: KEY_FILE in the state directory; kept by the caller */

@@ -86,10 +86,12 @@ void ring_wake(struct ring *r);
  * OVERFLOWED: not 0: records were lost since the last complete scan (ring full and disk full): rebuild.
  * It only grows until then, so that a scan can tell whether more were lost while it ran.
  * SCANS: completed scans of the share.
+ * SETTLED: the boot of the host (export.c) in which a daemon last made up its mind whether records were lost before it
+ * started. A ring that is new, or outlived the host's end on a disk, and so may be older than the map, has another one.
  * ACTIVE_KEY: id of the key that seals; a daemon that sees another than its own reads the key file.
  * RESEALED: rows sealed anew since the last rotation, for who watches.
- * DROPS: raised whenever a scan is about to look whether objects are nowhere, and to drop their rows: who recorded one before
- * records it again before it is named again.
+ * DROPS: raised whenever a scan is about to look whether objects are nowhere, and to drop their rows, and when one begins
+ * because records were lost: who recorded an object before records it again before it is named again.
  */
 enum ring_shared {
 	RING_ROOT_GENERATION,
@@ -97,7 +99,7 @@ enum ring_shared {
 	RING_OVERFLOWED,
 	RING_SCANS,
 	RING_SCANNING,
-	RING_RESERVED, /* has its place in rings that are there */
+	RING_SETTLED,
 	RING_ACTIVE_KEY,
 	RING_RESEALED,
 	RING_DROPS,

@@ -405,6 +405,9 @@ int scan_run(struct worker *w, export_progress_fn *progress, void *arg)
 	if (ret)
 		return ret;
 	overflowed = ring_shared_get(x->ring, RING_OVERFLOWED);
+	/* What was lost counts as recorded in the caches: directories would get no row by being met. */
+	if (overflowed)
+		(void)ring_shared_add(x->ring, RING_DROPS, 1);
 	ring_shared_set(x->ring, RING_SCANNING, 1);
 	w->scanning = true;
 	k.last_said = clock_ns();

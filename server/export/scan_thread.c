@@ -4,7 +4,7 @@
  *
  * Guests can ask for scans by using handles of objects that are not where the map says; so those have a rate limit: at
  * most a tenth of the time is spent on them. When there is nothing to scan, the thread sees to it that the cache keeps
- * nothing of what the host has deleted.
+ * nothing of what the host has deleted, and looks whether records were lost that nobody else scans for.
  */
 #include <errno.h>
 #include <string.h>
@@ -57,8 +57,12 @@ static void *scan_main(void *arg)
 		int ret;
 
 		if (!scan->wanted) {
-			if (wait_idle(scan))
-				let_go(x);
+			if (!wait_idle(scan))
+				continue;
+			let_go(x);
+			/* The drainer met damage, or another daemon lost records and has left. */
+			if (ring_shared_get(x->ring, RING_OVERFLOWED))
+				scan->wanted = true;
 			continue;
 		}
 		if (clock_ns() < scan->not_before) {

@@ -75,9 +75,9 @@ struct config {
 	int moved_out_allow;
 	int strict;
 	int sandbox; /* enum sandbox_mode (sandbox.h), never SANDBOX_DEFAULT */
-	int killpriv_v2, announce_submounts; /* enum config_switch */
-	int seccomp;			     /* enum filter_mode (filter.h) */
-	bool readonly, xattr, posix_acl, preserve_noatime, security_label, no_readdirplus;
+	int killpriv_v2, announce_submounts, posix_acl; /* enum config_switch */
+	int seccomp;					/* enum filter_mode (filter.h) */
+	bool readonly, xattr, preserve_noatime, security_label, no_readdirplus;
 	bool writeback, flock, posix_lock, direct_io;
 	bool allow_mmap; /* for virtiofsd's sake: what --cache says allows it already */
 	bool new_key;

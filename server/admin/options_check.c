@@ -120,7 +120,7 @@ int options_check_serve(struct options_parser *p, struct config *c)
 		return options_fail(p, "--mount-uuid: needs handles that persist, and "
 				       "--inode-file-handles=never is given");
 	/* ACLs and labels are attributes, and a map of names is of no use without names. */
-	if (c->posix_acl || c->xattrmap || c->security_label)
+	if (c->posix_acl == SWITCH_ON || c->xattrmap || c->security_label)
 		c->xattr = true;
 	return 0;
 }

@@ -119,15 +119,22 @@ static int open_export(struct serving *v)
 	return err ? exit_code : 0;
 }
 
-/* A guest that offers these gets them, unless it was said otherwise. */
-static uint64_t flags_if_offered(const struct config *c)
+/* A guest, or the kernel of a mount, that offers these gets them, unless it was said otherwise. */
+static uint64_t flags_if_offered(const struct serving *v)
 {
+	const struct config *c = v->c;
 	uint64_t flags = 0;
 
 	if (!c->mount && c->killpriv_v2 == SWITCH_DEFAULT)
 		flags |= FUSE_HANDLE_KILLPRIV_V2;
 	if (!c->mount && c->announce_submounts == SWITCH_DEFAULT)
 		flags |= FUSE_SUBMOUNTS;
+	/*
+	 * Or the kernel would go by mode bits alone, and let in whom an ACL of the host shuts out. A mount that is its
+	 * user's alone needs none: there the host checks.
+	 */
+	if (c->mount && v->dev_config.default_permissions && c->posix_acl == SWITCH_DEFAULT)
+		flags |= FUSE_POSIX_ACL | FUSE_DONT_MASK;
 	return flags;
 }
 
@@ -142,7 +149,7 @@ static int open_server(struct serving *v)
 		.readonly = c->readonly,
 		.xattr = c->xattr,
 		.xattrmap = v->xattrmap,
-		.posix_acl = c->posix_acl,
+		.posix_acl = c->posix_acl == SWITCH_ON,
 		.security_label = c->security_label,
 		.announce_submounts = c->announce_submounts == SWITCH_ON,
 		.uidmap = v->uidmap,
@@ -155,7 +162,7 @@ static int open_server(struct serving *v)
 		.direct_io_allowed = c->direct_io,
 		.local_mount = c->mount != NULL,
 		.no_readdirplus = c->no_readdirplus,
-		.if_offered = flags_if_offered(c),
+		.if_offered = flags_if_offered(v),
 		.max_open = (unsigned)v->limits.files,
 		.max_locks = (unsigned)v->limits.locks,
 		.entry_timeout = timeout,

@@ -33,7 +33,7 @@ struct fuse_config {
 	bool readonly;
 	bool xattr;
 	const struct xattrmap *xattrmap; /* NULL: names pass unchanged */
-	bool posix_acl;
+	bool posix_acl; /* asked for; else see if_offered: then they are the host's, unmapped */
 	bool security_label; /* needs xattr: a label is set as one */
 	bool announce_submounts;
 	const struct idmap *uidmap; /* NULL: unchanged */

@@ -23,6 +23,9 @@ static const uint64_t wanted_always = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FU
 				      FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES | FUSE_SETXATTR_EXT |
 				      FUSE_INIT_EXT | FUSE_CREATE_SUPP_GROUP;
 
+/* Default ACLs and the umask are weighed by the host: one comes with the other. */
+#define ACL_FLAGS (FUSE_POSIX_ACL | FUSE_DONT_MASK)
+
 /*
  * What the administrator asked for must be offered, or the promise of the option would be broken.
  */
@@ -32,8 +35,7 @@ static const struct {
 	const char *option;
 	const char *names;
 } by_option[] = {
-	{ FUSE_POSIX_ACL | FUSE_DONT_MASK, offsetof(struct fuse_config, posix_acl), "--posix-acl",
-	  "FUSE_POSIX_ACL" },
+	{ ACL_FLAGS, offsetof(struct fuse_config, posix_acl), "--posix-acl", "FUSE_POSIX_ACL" },
 	{ FUSE_SECURITY_CTX, offsetof(struct fuse_config, security_label), "--security-label",
 	  "FUSE_SECURITY_CTX" },
 	{ FUSE_HANDLE_KILLPRIV_V2, offsetof(struct fuse_config, killpriv_v2), "--killpriv-v2",
@@ -127,6 +129,8 @@ void init_negotiate(const struct fuse_config *config, const void *args, size_t l
 	out->offered = offered;
 	out->minor = in.minor < FUSE_KERNEL_MINOR_VERSION ? in.minor : FUSE_KERNEL_MINOR_VERSION;
 	out->flags = flags & offered;
+	if ((out->flags & ACL_FLAGS) != ACL_FLAGS)
+		out->flags &= ~(uint64_t)ACL_FLAGS;
 	out->out.flags = (uint32_t)out->flags;
 	out->out.flags2 = (uint32_t)(out->flags >> 32);
 	out->out.max_readahead =

@@ -5,9 +5,9 @@
  * Objects are reached by the name "N" of their O_PATH descriptor in /proc/self/fd, the thread's working directory: the
  * magic link leads to the object itself, a symlink too, and is not followed further.
  *
- * Rules, in this order: our own attribute is served here, read-only, whatever the options say; without
- * --xattr there is nothing else; names go through the map; ACLs, by the guest's or the host's name, only with
- * --posix-acl.
+ * Rules, in this order: our own attribute is served here, read-only, whatever the options say; ACLs that INIT agreed on
+ * without --posix-acl are the host's by their own names; without --xattr there is nothing else; names go through the
+ * map; ACLs, by the guest's or the host's name, only with --posix-acl.
  *
  * Called by libfuse in the thread of the request.
  */
@@ -43,6 +43,15 @@ static bool acl_allowed(const struct fuse_thread *t)
 	return fuse_server_config(t->server)->posix_acl && agreed(t, FUSE_POSIX_ACL);
 }
 
+/*
+ * Agreed on by default, for the users of a mount on this machine: what binds them are the host's ACLs, whatever else of
+ * attributes is served, and under whichever names.
+ */
+static bool acl_as_on_host(const struct fuse_thread *t)
+{
+	return !fuse_server_config(t->server)->posix_acl && agreed(t, FUSE_POSIX_ACL);
+}
+
 /* The host's name of an attribute that the guest may use. Ours is none of them. */
 static int host_name(const struct fuse_thread *t, const char *name, char out[XATTR_NAME_MAX + 1])
 {
@@ -51,6 +60,10 @@ static int host_name(const struct fuse_thread *t, const char *name, char out[XAT
 
 	if (is_ours(name))
 		return -EPERM;
+	if (is_acl(name) && acl_as_on_host(t)) {
+		memcpy(out, name, strlen(name) + 1);
+		return 0;
+	}
 	if (!config->xattr)
 		return -EOPNOTSUPP;
 	error = xattrmap_to_host(config->xattrmap, name, out);
@@ -64,8 +77,14 @@ static int host_name(const struct fuse_thread *t, const char *name, char out[XAT
 /* The guest's name of an attribute that the host lists, or NULL. */
 static const char *guest_name(const struct fuse_thread *t, const char *host)
 {
-	const char *name = xattrmap_to_guest(fuse_server_config(t->server)->xattrmap, host);
+	const struct fuse_config *config = fuse_server_config(t->server);
+	const char *name;
 
+	if (is_acl(host) && acl_as_on_host(t))
+		return host;
+	if (!config->xattr)
+		return NULL;
+	name = xattrmap_to_guest(config->xattrmap, host);
 	if (!name || is_ours(name) || is_ours(host))
 		return NULL;
 	return (is_acl(name) || is_acl(host)) && !acl_allowed(t) ? NULL : name;
@@ -220,7 +239,10 @@ static ssize_t do_getxattr(struct fuse_thread *t, uint64_t nodeid, const char *n
 	len = getxattr(path, host, size ? t->io : NULL, size < VALUE_MAX ? size : VALUE_MAX);
 	if (len > 0 && size && is_acl(host))
 		aclmap_to_guest(config->uidmap, config->gidmap, t->io, (size_t)len);
-	return len < 0 ? -errno : len;
+	if (len >= 0)
+		return len;
+	/* A kernel that checks by ACLs takes any other error for the check's: nobody but the owner would come in. */
+	return errno == EOPNOTSUPP && is_acl(name) && agreed(t, FUSE_POSIX_ACL) ? -ENODATA : -errno;
 }
 
 /* The names for the guest at t->io, of the host's behind them; gives the length. */
@@ -249,7 +271,7 @@ static ssize_t do_listxattr(struct fuse_thread *t, uint64_t nodeid, size_t size)
 	ssize_t len;
 	int error;
 
-	if (!fuse_server_config(t->server)->xattr)
+	if (!fuse_server_config(t->server)->xattr && !acl_as_on_host(t))
 		return -EOPNOTSUPP;
 	error = held_get(t, nodeid, &held);
 	if (!error)

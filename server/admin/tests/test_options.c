@@ -64,6 +64,7 @@ static void test_share_and_mount_are_enough(void **unused)
 	assert_int_equal(p.config.max_nodes, CONFIG_MAX_NODES_DEFAULT);
 	assert_int_equal(p.config.log_level, LOG_LEVEL_INFO);
 	assert_false(p.config.xattr);
+	assert_int_equal(p.config.posix_acl, SWITCH_DEFAULT);
 	options_free(&p.config);
 }
 
@@ -348,7 +349,13 @@ static void test_an_acl_needs_attributes_and_the_later_of_two_flags_wins(void **
 	(void)unused;
 	assert_int_equal(p.result, 0);
 	assert_true(p.config.xattr);
+	assert_int_equal(p.config.posix_acl, SWITCH_ON);
 	assert_false(p.config.flock);
+	options_free(&p.config);
+
+	p = PARSE(BASE, S("--posix-acl"), S("--no-posix-acl"));
+	assert_int_equal(p.config.posix_acl, SWITCH_OFF);
+	assert_false(p.config.xattr);
 	options_free(&p.config);
 }
 

@@ -7,7 +7,7 @@
  *
  * Rules, in this order: our own attribute is served here, read-only, whatever the options say; ACLs that INIT agreed on
  * without --posix-acl are the host's by their own names; without --xattr there is nothing else; names go through the
- * map; ACLs, by the guest's or the host's name, only with --posix-acl.
+ * map; ACLs, by the guest's or the host's name, only with --posix-acl; nothing else that is "system." on the host.
  *
  * Called by libfuse in the thread of the request.
  */
@@ -25,6 +25,7 @@
 
 #define ACL_ACCESS "system.posix_acl_access"
 #define ACL_DEFAULT "system.posix_acl_default"
+#define SYSTEM "system."
 #define CAPABILITY "security.capability"
 #define VALUE_MAX ((size_t)XATTR_SIZE_MAX) /* 64 KiB, of a value and of a list */
 
@@ -36,6 +37,15 @@ static bool is_ours(const char *name)
 static bool is_acl(const char *name)
 {
 	return strcmp(name, ACL_ACCESS) == 0 || strcmp(name, ACL_DEFAULT) == 0;
+}
+
+/*
+ * system.nfs4_acl and kin: Linux leaves it to the file system who may set them, FUSE passes every name on, and the host's
+ * file system would ask what the daemon may, not what the caller may.
+ */
+static bool is_unchecked(const char *host)
+{
+	return strncmp(host, SYSTEM, strlen(SYSTEM)) == 0 && !is_acl(host);
 }
 
 static bool acl_allowed(const struct fuse_thread *t)
@@ -69,7 +79,7 @@ static int host_name(const struct fuse_thread *t, const char *name, char out[XAT
 	error = xattrmap_to_host(config->xattrmap, name, out);
 	if (!error && is_ours(out))
 		error = -EPERM;
-	if (!error && (is_acl(name) || is_acl(out)) && !acl_allowed(t))
+	if (!error && (is_unchecked(out) || ((is_acl(name) || is_acl(out)) && !acl_allowed(t))))
 		error = -EOPNOTSUPP;
 	return error;
 }
@@ -82,7 +92,7 @@ static const char *guest_name(const struct fuse_thread *t, const char *host)
 
 	if (is_acl(host) && acl_as_on_host(t))
 		return host;
-	if (!config->xattr)
+	if (!config->xattr || is_unchecked(host))
 		return NULL;
 	name = xattrmap_to_guest(config->xattrmap, host);
 	if (!name || is_ours(name) || is_ours(host))

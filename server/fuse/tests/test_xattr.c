@@ -62,7 +62,8 @@ ssize_t getxattr(const char *path, const char *name, void *value, size_t size)
 	return 1;
 }
 
-static const char host_list[] = "user.a\0" ACL_ACCESS "\0user.virtiofs." ACL_DEFAULT "\0trusted.b";
+static const char host_list[] =
+	"user.a\0system.nfs4_acl\0" ACL_ACCESS "\0user.virtiofs." ACL_DEFAULT "\0trusted.b";
 
 ssize_t listxattr(const char *path, char *list, size_t size)
 {
@@ -226,6 +227,7 @@ static void lists(struct guest *g, const char *names, size_t len)
 }
 
 #define LISTS(g, names) lists(g, names, sizeof(names))
+#define LISTS_NOTHING(g) lists(g, "", 0)
 
 /* --- ACLs --------------------------------------------------------------------------------------- */
 
@@ -303,6 +305,44 @@ static void test_a_file_system_without_acls_has_none_and_no_error(void **state)
 	}
 }
 
+/* --- other attributes of the host's file system --------------------------------------------------- */
+
+static void test_no_guest_sets_what_nobody_checks(void **state)
+{
+	static const char *const names[] = { "system.nfs4_acl", "system.cifs_acl",
+					     "system.ntfs_attrib", "system." };
+	struct guest g;
+
+	(void)state;
+	begin(&g, (struct fuse_config){ .xattr = true, .posix_acl = true }, NULL, ACL_FLAGS);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		refused(&g, names[i], -EOPNOTSUPP);
+	reaches(&g, ACL_DEFAULT, ACL_DEFAULT);
+	reaches(&g, "system", "system");
+	LISTS(&g, "user.a\0" ACL_ACCESS "\0user.virtiofs." ACL_DEFAULT "\0trusted.b");
+	end(&g);
+	begin(&g, by_default_xattr, NULL, ACL_FLAGS);
+	refused(&g, "system.nfs4_acl", -EOPNOTSUPP);
+	LISTS(&g, "user.a\0" ACL_ACCESS "\0user.virtiofs." ACL_DEFAULT "\0trusted.b");
+	end(&g);
+}
+
+static void test_the_hosts_name_counts_and_not_the_guests(void **state)
+{
+	struct guest g;
+
+	(void)state;
+	begin(&g, (struct fuse_config){ .xattr = true }, PREFIX, 0);
+	reaches(&g, "system.nfs4_acl", "user.virtiofs.system.nfs4_acl");
+	end(&g);
+	begin(&g, (struct fuse_config){ .xattr = true },
+	      ":prefix:all:user.:system.::bad:all:::", 0);
+	refused(&g, "user.nfs4_acl", -EOPNOTSUPP);
+	refused(&g, "user.posix_acl_access", -EOPNOTSUPP);
+	LISTS_NOTHING(&g);
+	end(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -310,6 +350,8 @@ int main(void)
 		cmocka_unit_test(test_without_agreement_there_are_no_acls),
 		cmocka_unit_test(test_a_map_does_not_lead_around_the_hosts_acls),
 		cmocka_unit_test(test_a_file_system_without_acls_has_none_and_no_error),
+		cmocka_unit_test(test_no_guest_sets_what_nobody_checks),
+		cmocka_unit_test(test_the_hosts_name_counts_and_not_the_guests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/mountinfo.h"
 #include "base/util.h"
 
 #define LINKS_MAX 40 /* as the kernel's own MAXSYMLINKS */
@@ -188,7 +189,111 @@ int dirs_check_private(int fd)
 	return 0;
 }
 
-int dirs_inside(int inner, int outer)
+/* --- in each other ------------------------------------------------------------------------------- */
+
+/* `path` less the directory `head` that it lies in, by whole components: "" or "/..."; NULL: it does not lie there. */
+static const char *path_below(const char *path, const char *head)
+{
+	size_t len = strlen(head);
+
+	if (len && head[len - 1] == '/')
+		len--;
+	path = strncmp(path, head, len) == 0 ? path + len : NULL;
+	return path && (*path == '/' || *path == '\0') ? path : NULL;
+}
+
+/* A directory by its file system, and not by the mount that it was opened by. */
+struct place {
+	int mount;
+	char *path;   /* from the process's root */
+	dev_t dev;    /* as mountinfo has it: st_dev is another one with btrfs */
+	char *inside; /* path from the file system's root; NULL: not known */
+};
+
+struct places {
+	struct place inner, outer;
+	bool bound; /* inner lies in outer by another mount than it was opened by */
+};
+
+static int place_begin(struct place *p, int fd)
+{
+	struct statx stx;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &stx))
+		return -errno;
+	if (!(stx.stx_mask & STATX_MNT_ID))
+		return -EOPNOTSUPP;
+	p->mount = (int)stx.stx_mnt_id;
+	p->path = dirs_path(fd);
+	return p->path ? 0 : -ENOMEM;
+}
+
+static void place_end(struct place *p)
+{
+	free(p->path);
+	free(p->inside);
+}
+
+/* NFS gives every mount the root "/", and one device to several directories of a server. */
+static bool tells_root(const struct mountinfo *m)
+{
+	return strcmp(m->type, "nfs") != 0 && strcmp(m->type, "nfs4") != 0;
+}
+
+static void place_find(struct place *p, const struct mountinfo *m)
+{
+	const char *rest = path_below(p->path, m->point);
+	const char *root = strcmp(m->root, "/") == 0 ? "" : m->root;
+
+	if (m->id != p->mount || !rest || p->inside || !tells_root(m))
+		return;
+	p->dev = m->dev;
+	if (asprintf(&p->inside, "%s%s", root, rest) < 0)
+		p->inside = NULL;
+}
+
+static bool find_places(void *arg, const struct mountinfo *m)
+{
+	struct places *p = arg;
+
+	place_find(&p->inner, m);
+	place_find(&p->outer, m);
+	return !p->inner.inside || !p->outer.inside;
+}
+
+/* Is something mounted inside of outer that inner lies in? */
+static bool find_bound(void *arg, const struct mountinfo *m)
+{
+	struct places *p = arg;
+	const char *rest = path_below(m->point, p->outer.path);
+
+	p->bound = rest && *rest && tells_root(m) && m->dev == p->inner.dev &&
+		   path_below(p->inner.inside, m->root);
+	return !p->bound;
+}
+
+/*
+ * By way of a bind mount, which ".." does not lead through: with /data/varlib bound at /var/lib, what is in /var/lib is in
+ * /data too; and so it is with /var/lib bound at /data/varlib. What cannot be told is not.
+ */
+static bool bound_inside(int inner, int outer)
+{
+	struct places p = { 0 };
+
+	if (!place_begin(&p.inner, inner) && !place_begin(&p.outer, outer))
+		(void)mountinfo_each(-1, find_places, &p);
+	if (p.inner.inside && p.outer.inside && p.inner.dev == p.outer.dev &&
+	    path_below(p.inner.inside, p.outer.inside))
+		p.bound = true;
+	else if (p.inner.inside)
+		(void)mountinfo_each(-1, find_bound, &p);
+	place_end(&p.inner);
+	place_end(&p.outer);
+	return p.bound;
+}
+
+/* By "..", which needs no /proc and goes up from one mount into the other. */
+static int climbs_to(int inner, int outer)
 {
 	CLEANUP_FD int at = -1;
 	struct stat want, here, up;
@@ -216,6 +321,13 @@ int dirs_inside(int inner, int outer)
 		here = up;
 	}
 	return -ENAMETOOLONG;
+}
+
+int dirs_inside(int inner, int outer)
+{
+	int inside = climbs_to(inner, outer);
+
+	return inside ? inside : bound_inside(inner, outer);
 }
 
 char *dirs_path(int fd)

@@ -20,7 +20,11 @@ int dirs_open(const char *path, unsigned make, int outside, int *out);
 /* Is `fd` a directory that belongs to us (or root), which nobody else may write to? 0 or -EKEYREJECTED. */
 int dirs_check_private(int fd);
 
-/* 1 if `inner` is `outer` or lies below it, 0 if not, or -errno. Symbolic links and names play no part. */
+/*
+ * 1 if `inner` is `outer` or lies below it, 0 if not, or -errno. Symbolic links and names play no part, nor does by which mount either
+ * was opened: a directory that is bound elsewhere lies where it lies in its file system, and where it is bound. That much is seen
+ * of mounts that /proc/self/mountinfo lists, and not of NFS.
+ */
 int dirs_inside(int inner, int outer);
 
 /* The path of an open directory, without symbolic links; NULL with errno. The caller frees it. */

@@ -58,9 +58,11 @@ static bool parse_line(char *line, struct mountinfo *out)
 	out->type = rest ? strsep(&rest, " ") : NULL;
 	if (!out->type)
 		return false;
+	unescape(field[3]);
 	unescape(field[4]);
 	out->id = (int)strtol(field[0], NULL, 10);
 	out->dev = makedev(ma, mi);
+	out->root = field[3];
 	out->point = field[4];
 	return true;
 }

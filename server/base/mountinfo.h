@@ -9,8 +9,10 @@
 #include <sys/types.h>
 
 struct mountinfo {
-	int id;		   /* the number that is used again after the mount has gone */
-	dev_t dev;	   /* st_dev of the file system */
+	int id;	   /* the number that is used again after the mount has gone */
+	dev_t dev; /* st_dev of the file system */
+	const char *
+		root; /* the mounted directory, as a path in its file system ("/" whichever it is, with NFS) */
 	const char *point; /* path from the process's root, escapes undone */
 	const char *type;  /* "ext4", "fuse.holdfast", ... */
 };

@@ -271,6 +271,7 @@ static bool entry_again(struct worker *w, struct node *parent, const char *name,
 			       .stx = looked->stx,
 			       .submount = s.submount };
 	out->stx.stx_ino = s.shown_ino;
+	trouble_ends(w, s.nodeid);
 	return true;
 }
 
@@ -328,12 +329,10 @@ int entry_look_for(struct worker *w, struct node *parent, const char *name, int 
 		uint64_t since = fd >= 0 && !i ? begun : store_since(w);
 
 		ret = look_or_glance(w, parent, &at, name, fd, looked, again);
-		if (!ret && again && entry_again(w, parent, name, looked, false, again))
-			ret = 1;
-		if (ret > 0) {
-			trouble_ends(w, again->nodeid);
+		if (ret > 0)
 			return ret;
-		}
+		if (!ret && again && entry_again(w, parent, name, looked, false, again))
+			return 1;
 		if (!ret)
 			ret = entry_node(w, looked, parent, name, fd, &n);
 		if (ret == -EAGAIN)

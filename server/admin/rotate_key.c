@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "export/drain.h"
+#include "export/export.h"
 #include "holdfast/exit.h"
 
 #define PROGRESS_NS 2000000000ULL
@@ -96,6 +97,12 @@ static int rotate_key(struct rotation *r, const struct config *c)
 		log_error("rotate-key: %s cannot be written; say --output=FILE, stop all daemons "
 			  "of the export, and put FILE in its place",
 			  s->key.shown);
+		return HOLDFAST_EXIT_KEY;
+	}
+	if (export_key_kept(s->statedir)) {
+		log_error("rotate-key: a daemon of this export has read its key once and cannot "
+			  "follow; say --output=FILE, stop all daemons of the export, and put FILE "
+			  "in the key's place");
 		return HOLDFAST_EXIT_KEY;
 	}
 	return r->resumed ? 0 : rotate_file(r);
@@ -191,6 +198,12 @@ static int progress(void *arg, uint64_t rows)
 	return 0;
 }
 
+/* Who has the office may have come with another key since, and would be waited for in vain. */
+static bool overruled(const struct rotation *r)
+{
+	return r->ring && ring_shared_get(r->ring, RING_ACTIVE_KEY) != keyring_active(r->keyring);
+}
+
 /* Until everything is sealed by the new key, by whoever has the drainer's office. */
 static int seal_anew(struct rotation *r)
 {
@@ -199,6 +212,8 @@ static int seal_anew(struct rotation *r)
 
 	while ((err = map_sealed_by_active(r->map)) == 0) {
 		err = drain_reseal(r->map, r->ring, r->state->statedir, progress, r);
+		if (err == -EBUSY && overruled(r))
+			err = -EKEYREJECTED;
 		if (err && err != -EBUSY)
 			break;
 		if (err == -EBUSY)

@@ -26,6 +26,8 @@
 
 #define RING_FILE "ring"
 #define DAEMONS_LOCK_FILE "daemons.lock"
+/* Who has the export open has the first byte of it locked; who read the key once, the second too. */
+enum daemons_byte { DAEMONS_BYTE_SERVE, DAEMONS_BYTE_KEY_KEPT };
 #define SCAN_LOCK_FILE "scan.lock"
 
 /* A node found in its place is trusted this long (promise 2: at least every second). */
@@ -114,7 +116,7 @@ struct export
 	int root; /* O_PATH descriptor of the share */
 	int root_dir; /* the same for open_by_handle_at(2), which takes no O_PATH; -1 if it may not be read */
 	int proc;    /* /proc/self/fd */
-	int daemons; /* the shared lock on DAEMONS_LOCK_FILE */
+	int daemons; /* the shared locks on DAEMONS_LOCK_FILE */
 	struct hostfs *hostfs;
 	struct cache *cache;
 	atomic_uint_fast64_t *recent; /* nodeids; RECENTS of them */
@@ -124,6 +126,7 @@ struct export
 	struct keysource own_key;   /* where the configuration names none */
 	pthread_mutex_t renew_lock; /* one takes a rotation over; guards what follows; innermost */
 	uint64_t renew_tried;	    /* an RING_ACTIVE_KEY that reading the key has not led to */
+	bool renew_lacks;	    /* what was read then cannot open what that key sealed */
 	bool persistent;
 	bool can_open_dir; /* directories by handle */
 	uint8_t run_id

@@ -192,6 +192,12 @@ void worker_count_forged(struct worker *w,
 typedef void export_progress_fn(void *arg, uint64_t objects);
 int export_rebuild(struct export *x, export_progress_fn *progress, void *arg, uint64_t *failures);
 
+/*
+ * Does a daemon (or command) have the export of this state directory open with a key that it has read once? It cannot follow a
+ * rotation. To be asked with state_lock_start(): who opens an export has that until it can be seen here.
+ */
+bool export_key_kept(int statedir);
+
 /* What `inspect` tells of a nodeid (and the generation that goes with it) or a sealed handle. */
 struct export_inspection {
 	bool known; /* there is a row (nodeid), or it authenticates (sealed handle) */

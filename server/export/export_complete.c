@@ -13,12 +13,29 @@
 #include "export/core.h"
 #include "export/map_files.h"
 
+static int daemons_lock_byte(struct export *x, enum daemons_byte byte, short type, bool wait)
+{
+	struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1 };
+
+	return fcntl(x->daemons, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock) < 0 ? errno_neg() : 0;
+}
+
 /* Takes (exclusive, shared) the lock by which daemons count each other. */
 static int daemons_lock(struct export *x, short type, bool wait)
 {
-	struct flock lock = { .l_type = type, .l_whence = SEEK_SET };
+	return daemons_lock_byte(x, DAEMONS_BYTE_SERVE, type, wait);
+}
 
-	return fcntl(x->daemons, wait ? F_OFD_SETLKW : F_OFD_SETLK, &lock) < 0 ? errno_neg() : 0;
+/* Opens the file of these locks, and says there if we are one whom no rotation may pass by. 0 or -errno. */
+static int daemons_open(struct export *x)
+{
+	x->daemons = openat(x->config.statedir, DAEMONS_LOCK_FILE,
+			    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (x->daemons < 0)
+		return errno_neg();
+	if (keysource_is_file(x->config.key))
+		return 0;
+	return daemons_lock_byte(x, DAEMONS_BYTE_KEY_KEPT, F_RDLCK, true);
 }
 
 int complete_settle(struct export *x, struct epoch *e, bool first_run, bool map_created)
@@ -26,12 +43,10 @@ int complete_settle(struct export *x, struct epoch *e, bool first_run, bool map_
 	const uint64_t boot = x->config.boot;
 	uint64_t complete = 0, clean = 0;
 	bool first;
-	int ret;
+	int ret = daemons_open(x);
 
-	x->daemons = openat(x->config.statedir, DAEMONS_LOCK_FILE,
-			    O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (x->daemons < 0)
-		return errno_neg();
+	if (ret)
+		return ret;
 	/* Who has it exclusively is opening or leaving, and done with the fields in a moment. */
 	first = daemons_lock(x, F_WRLCK, false) == 0;
 	if (!first) {

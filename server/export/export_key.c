@@ -15,6 +15,11 @@
 #include "export/generation.h"
 #include "holdfast/exit.h"
 
+static const char *key_shown(const struct export *x)
+{
+	return x->config.key->shown ? x->config.key->shown : "the key in the state directory";
+}
+
 /* The key as it is now: by the helper, if there is one. */
 int key_load(struct export *x, struct keyring **out)
 {
@@ -35,7 +40,8 @@ int key_load(struct export *x, struct keyring **out)
 
 /*
  * A keyring asks whether there was a rotation: what the daemons share says which key seals. If the key that we can read
- * is not it, that is not tried again before the number changes.
+ * is not it, that is not tried again before the number changes. -ENOKEY: what the others seal does not open here, which
+ * makes none of it a forgery. A key file that is a rotation ahead of the number has the key of before, too.
  */
 int key_renew(void *arg, struct keyring *k)
 {
@@ -47,21 +53,34 @@ int key_renew(void *arg, struct keyring *k)
 	if (active == keyring_active(k))
 		return 0;
 	pthread_mutex_lock(&x->renew_lock);
-	if (active == keyring_active(k) || active == x->renew_tried)
+	if (active == keyring_active(k))
 		goto out;
+	if (active == x->renew_tried) {
+		ret = x->renew_lacks ? -ENOKEY : 0;
+		goto out;
+	}
 	ret = key_load(x, &fresh);
 	if (!ret && keyring_active(fresh) != keyring_active(k)) {
 		ret = keyring_take_over(k, fresh);
 		if (!ret)
 			log_info("key: sealing key %u is in use", keyring_active(k));
 	}
-	if (ret == 0)
-		x->renew_tried = active == keyring_active(k) ? 0 : active;
-	else
+	if (ret) {
 		log_limited(LOG_LEVEL_ERROR, "key: cannot take the new sealing key over: %s",
 			    strerror(-ret));
-	keyring_free(fresh);
+		goto out;
+	}
+	x->renew_tried = active == keyring_active(k) ? 0 : active;
+	x->renew_lacks = !keyring_has(k, active);
+	if (x->renew_lacks) {
+		log_limited(LOG_LEVEL_ERROR,
+			    "key: daemons of this export seal with key %u, which %s lacks; stop "
+			    "them all, then start them with the new key",
+			    (unsigned)active, key_shown(x));
+		ret = -ENOKEY;
+	}
 out:
+	keyring_free(fresh);
 	pthread_mutex_unlock(&x->renew_lock);
 	return ret;
 }
@@ -152,30 +171,43 @@ void key_say_older(const struct export *x)
 			  x->config.statepath, GENERATION_FILE);
 }
 
-bool key_others_serve(const struct export *x)
+/* Has another open file a lock on that byte? */
+static bool daemons_have(int statedir, enum daemons_byte byte)
 {
-	CLEANUP_FD int fd =
-		openat(x->config.statedir, DAEMONS_LOCK_FILE, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	CLEANUP_FD int fd = openat(statedir, DAEMONS_LOCK_FILE, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	struct flock lock = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1
+	};
 
 	return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
+bool key_others_serve(const struct export *x)
+{
+	return daemons_have(x->config.statedir, DAEMONS_BYTE_SERVE);
+}
+
+bool export_key_kept(int statedir)
+{
+	return daemons_have(statedir, DAEMONS_BYTE_KEY_KEPT);
+}
+
 /*
  * All daemons of an export must open what one of them seals. Who reads a file follows a rotation; who was given the key
- * does not, and may not come with another one while others serve.
+ * does not: it may not come with another one while others serve, nor others with another one while it serves.
  */
 int key_settle(struct export *x, struct epoch *e, int *exit_code)
 {
 	uint64_t others = ring_shared_get(x->ring, RING_ACTIVE_KEY);
+	bool differs = others && others != keyring_active(e->keyring);
 
 	keyring_set_renew(e->keyring, key_renew, x);
-	if (others && others != keyring_active(e->keyring) && !keysource_is_file(x->config.key) &&
-	    key_others_serve(x)) {
+	if (differs && (keysource_is_file(x->config.key) ? export_key_kept(x->config.statedir)
+							 : key_others_serve(x))) {
 		*exit_code = HOLDFAST_EXIT_KEY;
 		log_error("key: other daemons of this export seal with key %u, and %s has key %u; "
 			  "stop them all, then start them with the new key",
-			  (unsigned)others, x->config.key->shown, keyring_active(e->keyring));
+			  (unsigned)others, key_shown(x), keyring_active(e->keyring));
 		return -EBUSY;
 	}
 	ring_shared_set(x->ring, RING_ACTIVE_KEY, keyring_active(e->keyring));

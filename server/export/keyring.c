@@ -200,6 +200,11 @@ const uint8_t *keyring_sealing_key(const struct keyring *k, uint8_t id)
 	return NULL;
 }
 
+bool keyring_has(const struct keyring *k, uint64_t id)
+{
+	return id <= UINT8_MAX && keyring_sealing_key(k, (uint8_t)id);
+}
+
 int keyring_raise(struct keyring *k)
 {
 	if (k->root_generation == UINT32_MAX)

@@ -68,6 +68,7 @@ int keyring_rotate(struct keyring *k);
 /* Id of the key that seals, and the key with an id (active or retired; KEYRING_SEALING_LEN bytes) or NULL. */
 uint8_t keyring_active(const struct keyring *k);
 const uint8_t *keyring_sealing_key(const struct keyring *k, uint8_t id);
+bool keyring_has(const struct keyring *k, uint64_t id); /* one of that id, be it with a helper */
 unsigned keyring_sealing_count(const struct keyring *k);
 
 /* --- a rotation while the keyring is in use: any thread ------------------------------------------------ */

@@ -123,6 +123,23 @@ expect_exit 5 "$HOLDFAST" rotate-key --state-dir="$STATE" --key-credential=holdf
 [[ $SAID == *--output=* ]] || fail "rotate-key does not say what to do: $SAID"
 expect_exit 2 "$HOLDFAST" rotate-key --state-dir="$STATE" --key-credential=holdfast --output="$SHARE/rotated"
 [[ $SAID == *"--output=$SHARE/rotated lies in the shared directory"* && ! -e $SHARE/rotated ]] || fail "a key is put in the share: $SAID"
+step "nor is the file where its key came from, under a daemon that does not read it again"
+cp "$KEYS/key" "$TMP/before"
+for helper in "" --key-helper; do
+	# shellcheck disable=SC2086 # none or one
+	daemon_start b --key-credential=holdfast $helper
+	daemon_stop a
+	expect_exit 5 timeout 10 "$HOLDFAST" rotate-key --state-dir="$STATE" --key-file="$KEYS/key"
+	[[ $SAID == *"has read its key once"*--output=* && $SAID != *$'\n'* ]] || fail "rotate-key under a daemon that keeps its key: $SAID"
+	cmp "$KEYS/key" "$TMP/before" || fail "the key file was written"
+	drop_caches
+	ON=b catalogue_check
+	daemon_start a --key-credential=holdfast
+	daemon_stop b
+done
+run "$HOLDFAST" rotate-key --state-dir="$STATE" --key-file="$KEYS/key" --output="$TMP/later" >/dev/null
+daemon_refuses 5 --state-dir="$STATE" --key-file="$TMP/later"
+[[ $SAID == *"stop them all"* ]] || fail "another sealing key beside a daemon that keeps its: $SAID"
 run "$HOLDFAST" rotate-key --state-dir="$STATE" --key-credential=holdfast --output="$TMP/rotated" >/dev/null
 run cp "$TMP/rotated" "$CREDENTIALS_DIRECTORY/holdfast"
 daemon_refuses 5 --state-dir="$STATE" --key-credential=holdfast

@@ -19,6 +19,8 @@
 
 #include "export/tests/scratch.h"
 #include "holder.h"
+#include "holdfast/exit.h"
+#include "holdfast/handle.h"
 
 static void test_an_idle_daemon_keeps_nobody_from_draining_after_a_revoke(void **state)
 {
@@ -388,6 +390,99 @@ static void test_a_device_has_as_many_workers_as_it_needs(void **state)
 		worker_free(w[i]);
 }
 
+/* The keyring of the state directory after a rotation, as rotate-key leaves it. */
+static struct keyring *rotate(struct scratch *f)
+{
+	struct keyring *k;
+
+	assert_int_equal(keyring_load(f->statedir, KEY_FILE, &k), 0);
+	assert_int_equal(keyring_rotate(k), 0);
+	assert_int_equal(keyring_store(k, f->statedir, KEY_FILE, false), 0);
+	return k;
+}
+
+static void give_key_once(struct scratch *f, struct keysource *s)
+{
+	int fd = openat(f->statedir, KEY_FILE, O_RDONLY | O_CLOEXEC);
+	char number[16];
+
+	assert_true(fd >= 0);
+	snprintf(number, sizeof(number), "%d", fd);
+	assert_int_equal(keysource_open(s, KEYSOURCE_FD, number), 0);
+	f->config.key = s;
+}
+
+static void test_what_a_later_key_sealed_is_no_forgery_where_the_key_was_read_once(void **state)
+{
+	struct scratch *f = *state;
+	struct keysource once;
+	struct identity id, opened;
+	uint8_t sealed[HOLDFAST_SEALED_MAX];
+	struct envelope *later;
+	struct keyring *k;
+	ssize_t len;
+
+	stop(f);
+	give_key_once(f, &once);
+	start(f);
+	k = rotate(f);
+	assert_int_equal(envelope_new(k, &later), 0);
+	id = f->x->root_look.id;
+	len = envelope_seal_handle(later, &id, sealed, sizeof(sealed));
+	assert_true(len > 0);
+	/* Nobody says that there was a rotation: the id of the key is invented. */
+	assert_int_equal(envelope_open_handle(f->w->envelope, sealed, (size_t)len, &opened),
+			 -EBADMSG);
+	ring_shared_set(f->x->ring, RING_ACTIVE_KEY, keyring_active(k));
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(envelope_open_handle(f->w->envelope, sealed, (size_t)len, &opened),
+				 -EIO);
+	envelope_free(later);
+	keyring_free(k);
+	stop(f);
+	keysource_close(&once);
+}
+
+static void test_a_key_file_that_is_a_rotation_ahead_opens_what_was_sealed_before(void **state)
+{
+	struct scratch *f = *state;
+	struct keyring *k = rotate(f);
+	unsigned between = keyring_active(k);
+
+	keyring_free(k);
+	k = rotate(f);
+	ring_shared_set(f->x->ring, RING_ACTIVE_KEY, between);
+	assert_int_equal(keyring_renew(f->x->epoch->keyring), 0);
+	assert_int_equal(keyring_renew(f->x->epoch->keyring), 0);
+	assert_int_equal(keyring_active(f->x->epoch->keyring), keyring_active(k));
+	keyring_free(k);
+}
+
+static void test_no_daemon_seals_with_another_key_beside_one_that_read_its_key_once(void **state)
+{
+	struct scratch *f = *state;
+	struct export_config other = f->config;
+	struct keysource once;
+	struct export *x;
+	int code = 0;
+
+	assert_false(export_key_kept(f->statedir));
+	stop(f);
+	give_key_once(f, &once);
+	start(f);
+	assert_true(export_key_kept(f->statedir));
+	assert_int_equal(export_open(&other, &x, &code), 0);
+	export_close(x);
+	keyring_free(rotate(f));
+	assert_int_equal(export_open(&other, &x, &code), -EBUSY);
+	assert_int_equal(code, HOLDFAST_EXIT_KEY);
+	stop(f);
+	keysource_close(&once);
+	assert_false(export_key_kept(f->statedir));
+	assert_int_equal(export_open(&other, &x, &code), 0);
+	export_close(x);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -401,6 +496,11 @@ int main(void)
 		SCRATCH_TEST(test_the_map_has_the_name_that_was_made_again_at_once),
 		SCRATCH_TEST(test_a_daemon_that_stands_still_makes_others_guests_try_again),
 		SCRATCH_TEST(test_a_device_has_as_many_workers_as_it_needs),
+		SCRATCH_TEST(
+			test_what_a_later_key_sealed_is_no_forgery_where_the_key_was_read_once),
+		SCRATCH_TEST(test_a_key_file_that_is_a_rotation_ahead_opens_what_was_sealed_before),
+		SCRATCH_TEST(
+			test_no_daemon_seals_with_another_key_beside_one_that_read_its_key_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,9 +26,11 @@ struct serve_limits {
 /*
  * Of `nofile` descriptors SERVE_RESERVED are kept for ourselves: SQLite, the ring, sockets, /dev/fuse for each
  * thread, and what a request opens for its own duration. Of the rest the guest's open files get a half, lock
- * owners an eighth, nodes what is left, but no more than there may be nodes.
+ * owners an eighth, nodes what is left, but no more than there may be nodes. Open files and lock owners have a
+ * bound of their own: a limit may be in the thousand millions, and the table of open files is made at the start.
  */
 #define SERVE_RESERVED 192
+#define SERVE_OPEN_MAX ((uint64_t)1 << 20)
 void serve_divide(uint64_t nofile, uint64_t max_nodes, struct serve_limits *out);
 
 #endif

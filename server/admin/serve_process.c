@@ -49,10 +49,10 @@ void serve_divide(uint64_t nofile, uint64_t max_nodes, struct serve_limits *out)
 	out->nodes = rest - out->files - out->locks;
 	if (out->nodes > max_nodes)
 		out->nodes = max_nodes;
-	if (out->files > UINT32_MAX / 2)
-		out->files = UINT32_MAX / 2;
-	if (out->locks > UINT32_MAX / 2)
-		out->locks = UINT32_MAX / 2;
+	if (out->files > SERVE_OPEN_MAX)
+		out->files = SERVE_OPEN_MAX;
+	if (out->locks > SERVE_OPEN_MAX)
+		out->locks = SERVE_OPEN_MAX;
 }
 
 /* Sets RLIMIT_NOFILE as near to what is wanted as may be; what it is then. */

@@ -17,11 +17,25 @@
 
 #define CONF_FUSE "/etc/fuse.conf"
 
+/*
+ * Without symbolic links, or NULL with errno. A slash or "/." at the end makes realpath(3) enter what is there, and a mount whose
+ * daemon was killed answers that with ENOTCONN, though it is to be replaced: they say nothing of a directory.
+ */
+static char *resolve_mount(const char *path)
+{
+	CLEANUP_FREE char *cut = strdup(path);
+	size_t len = cut ? strlen(cut) : 0;
+
+	while (len > 1 && (cut[len - 1] == '/' || (cut[len - 1] == '.' && cut[len - 2] == '/')))
+		cut[--len] = '\0';
+	return cut ? realpath(cut, NULL) : NULL;
+}
+
 int serve_check_mount(struct serving *v)
 {
 	CLEANUP_FD int fd = -1;
 
-	v->mountpath = realpath(v->c->mount, NULL);
+	v->mountpath = resolve_mount(v->c->mount);
 	fd = v->mountpath ? open(v->mountpath, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (fd < 0) {
 		log_error("mount: cannot use %s: %s; give an existing directory", v->c->mount,

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 # on: own
-# SIGTERM, SIGINT, SIGHUP; umount from outside; and with files held open.
+# SIGTERM, SIGINT, SIGHUP; umount from outside; and with files held open. What SIGKILL leaves the next start replaces.
 . "$(dirname "$0")/../lib/case.sh"
 
 share_make
@@ -29,3 +29,15 @@ kill -TERM "${PID[a]}"
 within 10 daemon_dead a || fail "SIGTERM with an open file does not end it"
 exec 5<&-
 [[ -z $(find "$STATE" -name '*-wal' -size +0) ]] || fail "a WAL is left after a clean stop"
+daemon_start a
+# shellcheck disable=SC2034 # read by daemon_start
+for MOUNT_END in "" / // /. /.//./; do
+	step "SIGKILL leaves a mount that is replaced by --mount=DIR$MOUNT_END"
+	kill -9 "${PID[a]}"
+	wait "${PID[a]}" 2>/dev/null
+	is_mounted "${MOUNT[a]}" || fail "no mount is left: nothing is tested"
+	daemon_start a
+	expect_opens "$h" one
+	expect_text "mounts there" 1 "$(grep -cF " ${MOUNT[a]} " /proc/self/mountinfo)"
+done
+daemon_stop

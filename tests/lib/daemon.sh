@@ -6,8 +6,9 @@
 export ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0
 
 # daemon_start NAME [OPTION...]: serves $SHARE at $TMP/mnt-NAME with $STATE, until "serving" is said.
-# DAEMON_PREFIX: an array of a command to run it by (prlimit, setpriv).
+# DAEMON_PREFIX: an array of a command to run it by (prlimit, setpriv). MOUNT_END: what is behind the mount's path in --mount.
 DAEMON_PREFIX=()
+MOUNT_END=
 daemon_start() {
 	local name=$1
 	shift
@@ -16,7 +17,7 @@ daemon_start() {
 	mkdir -p "${MOUNT[$name]}" 2>/dev/null
 	echo "=== start: $*" >>"${LOG[$name]}"
 	DAEMON_OFFSET=$(stat -c %s "${LOG[$name]}")
-	"${DAEMON_PREFIX[@]}" "$HOLDFAST" --shared-dir="$SHARE" --mount="${MOUNT[$name]}" --state-dir="$STATE" "$@" \
+	"${DAEMON_PREFIX[@]}" "$HOLDFAST" --shared-dir="$SHARE" --mount="${MOUNT[$name]}$MOUNT_END" --state-dir="$STATE" "$@" \
 		2>>"${LOG[$name]}" </dev/null &
 	PID[$name]=$!
 	# ASan's and a loaded machine's start are slow.

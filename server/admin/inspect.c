@@ -29,10 +29,9 @@ static void show_text(const char *what, const char *text)
 	(void)putchar('\n');
 }
 
-static void show_row(const struct row *row)
+static void show_birth(int64_t ns)
 {
 	char birth[64] = "not known to the file system";
-	int64_t ns = row->identity.btime_ns;
 
 	if (ns != IDENTITY_BTIME_NONE) {
 		int64_t seconds = ns / 1000000000;
@@ -44,8 +43,18 @@ static void show_row(const struct row *row)
 		}
 		tool_format_time(seconds, (uint32_t)rest, birth);
 	}
-	(void)printf("type: %s\ninode: %" PRIu64 "\nbirth: %s\n",
-		     tool_type_name(DTTOIF((unsigned)row->type)), row->ino, birth);
+	(void)printf("birth: %s\n", birth);
+}
+
+static void show_row(const struct export_inspection *in)
+{
+	const struct row *row = &in->row;
+
+	(void)printf("type: %s\ninode: %" PRIu64 "\n", tool_type_name(DTTOIF((unsigned)row->type)),
+		     row->ino);
+	show_birth(row->identity.btime_ns);
+	if (nodeid_is_root(in->nodeid))
+		return;
 	if (row->name.len)
 		show_text("last name: ", row->name.text);
 	else
@@ -88,7 +97,7 @@ static int inspect_pair(struct worker *w, struct handle_pair pair)
 		return fail(err);
 	(void)printf("nodeid: 0x%016" PRIx64 "%s\n", pair.nodeid.v,
 		     nodeid_is_root(pair.nodeid) ? " (the root)" : "");
-	if (!in.known && !nodeid_is_root(pair.nodeid)) {
+	if (!in.known) {
 		(void)printf("known: no; %s\n", in.resolve_error == -ENOMEM
 							? "but a rebuild is running or due"
 							: "nothing in this export has it");
@@ -97,8 +106,7 @@ static int inspect_pair(struct worker *w, struct handle_pair pair)
 	right = pair.generation.v == in.generation.v;
 	(void)printf("generation: 0x%08" PRIx32 ", %s\nknown: yes\n", pair.generation.v,
 		     right ? "right" : "wrong: the guest's kernel refuses the handle");
-	if (in.known)
-		show_row(&in.row);
+	show_row(&in);
 	return show_outcome(&in, right);
 }
 
@@ -115,9 +123,14 @@ static int inspect_sealed(struct worker *w, const struct handle_text *h)
 		     in.known ? "yes" : "no: forged, of another export, or revoked");
 	if (!in.known)
 		return HOLDFAST_EXIT_STALE;
-	(void)printf("nodeid: 0x%016" PRIx64 "\ngeneration: 0x%08" PRIx32 "\n", in.nodeid.v,
-		     in.generation.v);
-	show_row(&in.row);
+	if (in.has_row) {
+		(void)printf("nodeid: 0x%016" PRIx64 "%s\ngeneration: 0x%08" PRIx32 "\n",
+			     in.nodeid.v, nodeid_is_root(in.nodeid) ? " (the root)" : "",
+			     in.generation.v);
+		show_row(&in);
+	} else {
+		show_birth(in.row.identity.btime_ns);
+	}
 	return show_outcome(&in, true);
 }
 

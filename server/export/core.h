@@ -317,6 +317,9 @@ int entry_volatile(struct worker *w, const struct looked *looked, struct node **
  */
 int resolve(struct worker *w, nodeid_t id, struct node **out, struct looked *looked, bool *fresh);
 
+/* Is every handle that was ever given out in map or ring? Otherwise nothing is stale for being unknown. */
+bool nothing_lost(const struct export *x);
+
 /* It was seen, or is answered: no verdict holds any more, and a later fault is a new one, with all of its time. */
 void trouble_ends(struct worker *w, nodeid_t id);
 

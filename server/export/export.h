@@ -200,12 +200,14 @@ bool export_key_kept(int statedir);
 
 /* What `inspect` tells of a nodeid (and the generation that goes with it) or a sealed handle. */
 struct export_inspection {
-	bool known; /* there is a row (nodeid), or it authenticates (sealed handle) */
+	bool known;   /* there is a row (nodeid), or it authenticates (sealed handle) */
+	bool has_row; /* else, of a sealed handle, only row.identity is known of what follows */
 	nodeid_t nodeid;
 	generation_t generation; /* the right one */
-	struct row row;
-	char path[4096];   /* relative to the share, when it resolves now; else "" */
-	int resolve_error; /* 0, or why it does not */
+	struct row row;		 /* of the root what there would be in one, without a name */
+	char path[4096];	 /* relative to the share, when it resolves now; else "" */
+	/* 0, or why it does not: -ESTALE; -ENOMEM: there is none, but a rebuild is running or due; or another */
+	int resolve_error;
 };
 int export_inspect_nodeid(struct worker *w, nodeid_t id, struct export_inspection *out);
 int export_inspect_sealed(struct worker *w, const uint8_t *sealed, size_t len,

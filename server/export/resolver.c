@@ -353,11 +353,9 @@ void trouble_ends(struct worker *w, nodeid_t id)
 	pthread_mutex_unlock(&w->x->trouble_lock);
 }
 
-/* Is every handle that was ever given out in map or ring? Otherwise nothing is stale for being unknown. */
-static bool nothing_lost(struct worker *w)
+bool nothing_lost(const struct export *x)
 {
-	return atomic_load(&w->x->complete) &&
-	       !(w->x->ring && ring_shared_get(w->x->ring, RING_OVERFLOWED));
+	return atomic_load(&x->complete) && !(x->ring && ring_shared_get(x->ring, RING_OVERFLOWED));
 }
 
 /* "Try again" is said for a bounded time; then it is ESTALE, with a line. */
@@ -400,7 +398,7 @@ static int answer(struct worker *w, const struct way *way, int error)
 		atomic_fetch_add_explicit(&count->unknown, 1, memory_order_relaxed);
 		log_limited(LOG_LEVEL_DEBUG, "guest: refused a handle whose nodeid no row has: "
 					     "invented, or of an object long gone");
-		ret = nothing_lost(w) ? -ESTALE : -ENOMEM;
+		ret = nothing_lost(w->x) ? -ESTALE : -ENOMEM;
 		break;
 	case -EINPROGRESS: /* until the scan ends, which will tell */
 		ret = -ENOMEM;

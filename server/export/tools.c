@@ -2,6 +2,7 @@
 /*
  * tools.c - what status, rebuild and inspect ask of an export.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,8 +63,7 @@ void export_stats(struct export *x, struct export_stats *out)
 	out->again = count_of(&x->count.again);
 	out->unknown = count_of(&x->count.unknown);
 	out->forged = count_of(&x->count.forged);
-	out->complete = atomic_load(&x->complete) &&
-			!(x->ring && ring_shared_get(x->ring, RING_OVERFLOWED));
+	out->complete = nothing_lost(x);
 
 	/* The epoch cannot be left while its lock is held. */
 	pthread_mutex_lock(&x->epoch_lock);
@@ -125,18 +125,38 @@ static void inspect_path(struct worker *w, struct export_inspection *out)
 	out->resolve_error = ret;
 }
 
+/* It has no row: it is what the share was opened by. */
+static int inspect_root(struct worker *w, struct export_inspection *out)
+{
+	const struct looked *looked = &w->x->root_look;
+
+	memset(out, 0, sizeof(*out));
+	out->known = out->has_row = true;
+	out->nodeid = NODEID_ROOT;
+	out->row.identity = looked->id;
+	if (!w->x->persistent)
+		out->row.identity.btime_ns = IDENTITY_BTIME_NONE;
+	out->row.ino = looked->stx.stx_ino;
+	out->row.type = (uint8_t)IFTODT(looked->stx.stx_mode);
+	return 0;
+}
+
+/* What is said of something that has no row. */
+static int no_row(const struct worker *w)
+{
+	return nothing_lost(w->x) ? -ESTALE : -ENOMEM;
+}
+
 int export_inspect_nodeid(struct worker *w, nodeid_t id, struct export_inspection *out)
 {
 	struct minted minted;
 	struct found found;
 	int ret;
 
+	if (nodeid_is_root(id))
+		return inspect_root(w, out);
 	memset(out, 0, sizeof(*out));
 	out->nodeid = id;
-	if (nodeid_is_root(id)) {
-		out->known = true;
-		return 0;
-	}
 	ret = store_find(w, mint_rowid(w->mint, id), &found);
 	if (ret == 0) {
 		ret = mint_identity(w->mint, &found.row.identity, found.row.ino, found.row.tweak,
@@ -145,10 +165,10 @@ int export_inspect_nodeid(struct worker *w, nodeid_t id, struct export_inspectio
 			ret = -EBADMSG;
 	}
 	if (ret < 0) {
-		out->resolve_error = -ESTALE;
+		out->resolve_error = ret == -ENOENT ? no_row(w) : -ESTALE;
 		return ret == -ENOENT || ret == -EBADMSG ? 0 : ret;
 	}
-	out->known = true;
+	out->known = out->has_row = true;
 	out->generation = minted.generation;
 	out->row = found.row;
 	inspect_path(w, out);
@@ -181,6 +201,8 @@ static int inspect_identity(struct worker *w, const struct identity *id,
 
 	if (!w->reader)
 		return 0;
+	if (identity_equal(id, &w->x->root_look.id))
+		return inspect_root(w, out);
 	ring_wake(w->x->ring);
 	ring_wait_drained(w->x->ring, ring_tail(w->x->ring), 2000);
 	ret = map_reader_snapshot(w->reader, w->x->ring, 0, true, &position);
@@ -189,7 +211,10 @@ static int inspect_identity(struct worker *w, const struct identity *id,
 	shown = map_walk(w->reader, ROWID_NONE, search_row, &s);
 	if (shown < 0)
 		return (int)shown;
-	return s.found ? export_inspect_nodeid(w, mint_nodeid(w->mint, s.rowid), out) : 0;
+	if (s.found)
+		return export_inspect_nodeid(w, mint_nodeid(w->mint, s.rowid), out);
+	out->resolve_error = no_row(w);
+	return 0;
 }
 
 int export_inspect_sealed(struct worker *w, const uint8_t *sealed, size_t len,
@@ -206,7 +231,8 @@ int export_inspect_sealed(struct worker *w, const uint8_t *sealed, size_t len,
 	}
 	if (ret)
 		return ret;
-	out->known = true;
 	out->row.identity = id;
-	return inspect_identity(w, &id, out);
+	ret = inspect_identity(w, &id, out);
+	out->known = true;
+	return ret;
 }

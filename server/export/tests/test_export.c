@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include <cmocka.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "export/tests/scratch.h"
+#include "holdfast/handle.h"
 
 static void test_a_handle_opens_the_same_object_after_a_restart(void **state)
 {
@@ -677,6 +679,28 @@ static void test_an_open_object_stays_where_an_ordinary_user_may_not_look(void *
 	node_put(f->w, n);
 }
 
+static void test_an_inspection_of_the_root_tells_of_it(void **state)
+{
+	struct scratch *f = *state;
+	struct export_inspection seen[2];
+	uint8_t sealed[HOLDFAST_SEALED_MAX];
+	struct node *n = hold(f, NODEID_ROOT);
+	ssize_t len = node_sealed_handle(f->w, n, sealed, sizeof(sealed));
+
+	node_put(f->w, n);
+	assert_true(len > 0);
+	assert_int_equal(export_inspect_nodeid(f->w, NODEID_ROOT, &seen[0]), 0);
+	assert_int_equal(export_inspect_sealed(f->w, sealed, (size_t)len, &seen[1]), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_true(seen[i].known && seen[i].has_row && nodeid_is_root(seen[i].nodeid));
+		assert_int_equal(seen[i].row.ino, host_ino(f, "."));
+		assert_int_equal(seen[i].row.type, DT_DIR);
+		assert_true(seen[i].row.identity.btime_ns > 0);
+		assert_int_equal(seen[i].resolve_error, 0);
+		assert_string_equal(seen[i].path, "");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -703,6 +727,7 @@ int main(void)
 		SCRATCH_TEST(test_a_wrong_hint_unlinks_no_other_object),
 		SCRATCH_TEST(test_a_created_file_stays_while_open_though_the_host_unlinks_it),
 		SCRATCH_TEST(test_an_open_object_stays_where_an_ordinary_user_may_not_look),
+		SCRATCH_TEST(test_an_inspection_of_the_root_tells_of_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,15 +9,18 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/util.h"
 #include "export/tests/faultvfs.h"
 #include "export/tests/fixture.h"
 #include "export/tests/scratch.h"
+#include "holdfast/handle.h"
 
 /* SQL on the map, with no daemon running. */
 static void edit_map(struct scratch *f, const char *sql)
@@ -147,6 +150,53 @@ static void test_unknown_nodeids_are_not_stale_while_records_are_lost(void **sta
 	assert_int_equal(node_get(f->w, e.nodeid, &n), -ESTALE);
 	ring_shared_add(f->x->ring, RING_OVERFLOWED, 1); /* as another daemon of the export would */
 	assert_int_equal(node_get(f->w, e.nodeid, &n), -ENOMEM);
+}
+
+static void test_an_inspection_calls_nothing_stale_while_records_are_lost(void **state)
+{
+	struct scratch *f = *state;
+	struct export_inspection seen;
+	uint8_t sealed[HOLDFAST_SEALED_MAX];
+	struct entry e;
+	struct identity id;
+	struct node *n;
+	ssize_t len;
+
+	/* As if one were under way that does not end. */
+	CLEANUP_FD int scan =
+		openat(f->statedir, SCAN_LOCK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	assert_int_equal(fcntl(scan, F_OFD_SETLK, &lock), 0);
+	make_file(f, "a");
+	e = look_up_path(f, "a");
+	n = hold(f, e.nodeid);
+	len = node_sealed_handle(f->w, n, sealed, sizeof(sealed));
+	node_put(f->w, n);
+	assert_true(len > 0);
+	e.nodeid.v ^= 64;
+	assert_int_equal(export_inspect_nodeid(f->w, e.nodeid, &seen), 0);
+	assert_false(seen.known);
+	assert_int_equal(seen.resolve_error, -ESTALE);
+	ring_shared_add(f->x->ring, RING_OVERFLOWED, 1);
+	assert_int_equal(export_inspect_nodeid(f->w, e.nodeid, &seen), 0);
+	assert_false(seen.known);
+	assert_int_equal(seen.resolve_error, -ENOMEM);
+	/* Its row is there, whatever else was lost. */
+	assert_int_equal(export_inspect_sealed(f->w, sealed, (size_t)len, &seen), 0);
+	assert_true(seen.known && seen.has_row);
+	assert_int_equal(seen.resolve_error, 0);
+	/* Sealed by this export, of an object that no row has. */
+	id = f->x->root_look.id;
+	id.btime_ns++;
+	len = envelope_seal_handle(f->w->envelope, &id, sealed, sizeof(sealed));
+	assert_int_equal(export_inspect_sealed(f->w, sealed, (size_t)len, &seen), 0);
+	assert_true(seen.known && !seen.has_row);
+	assert_int_equal(seen.resolve_error, -ENOMEM);
+	ring_shared_set(f->x->ring, RING_OVERFLOWED, 0);
+	assert_int_equal(export_inspect_sealed(f->w, sealed, (size_t)len, &seen), 0);
+	assert_true(seen.known && !seen.has_row);
+	assert_int_equal(seen.resolve_error, -ESTALE);
 }
 
 /* Somebody else lost records, or the drainer met damage: who serves scans. */
@@ -292,6 +342,7 @@ int main(void)
 		SCRATCH_TEST(test_revoke_makes_all_but_the_root_stale_at_once),
 		SCRATCH_TEST(test_lost_records_leave_no_clean_map),
 		SCRATCH_TEST(test_unknown_nodeids_are_not_stale_while_records_are_lost),
+		SCRATCH_TEST(test_an_inspection_calls_nothing_stale_while_records_are_lost),
 		SCRATCH_TEST(test_lost_records_are_made_good_by_whoever_serves),
 		SCRATCH_TEST(test_a_directory_whose_record_was_lost_is_recorded_by_the_scan),
 		SCRATCH_TEST(test_a_ring_that_the_hosts_end_took_away_is_missed_once),

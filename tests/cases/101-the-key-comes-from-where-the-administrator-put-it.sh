@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
-# limit: 180
+# limit: 300
 # weight: 15
 # A file elsewhere, a descriptor, a credential, the kernel's keyring: handles persist, revoke and rotate-key do what they
 # can or say in one line what to do, and no backup of the map undoes a revoke. Mount and device, with the helper and without.

@@ -117,21 +117,31 @@ static void test_revoke_makes_all_but_the_root_stale_at_once(void **state)
 	assert_int_equal(decode(f, e, &ino), -ESTALE);
 }
 
+/* The map of an export that nobody serves, for the caller to close, and its key. */
+static struct map *map_of(const struct scratch *f, struct keyring **k)
+{
+	struct map_config config = { 0 };
+	struct map *m;
+	char path[128];
+
+	assert_int_equal(keyring_load(f->statedir, KEY_FILE, k), 0);
+	snprintf(path, sizeof(path), "%s/%s", f->state, MAP_FILE);
+	config.path = path;
+	config.keyring = *k;
+	assert_int_equal(map_open(&config, &m, NULL), 0);
+	return m;
+}
+
 static void test_lost_records_leave_no_clean_map(void **state)
 {
 	struct scratch *f = *state;
 	struct keyring *k;
 	struct map *m;
 	uint64_t clean = 1;
-	char path[128];
 
 	ring_shared_add(f->x->ring, RING_OVERFLOWED, 1);
 	stop(f);
-	assert_int_equal(keyring_load(f->statedir, KEY_FILE, &k), 0);
-	snprintf(path, sizeof(path), "%s/%s", f->state, MAP_FILE);
-	struct map_config config = { .path = path, .keyring = k };
-
-	assert_int_equal(map_open(&config, &m, NULL), 0);
+	m = map_of(f, &k);
 	assert_int_equal(map_field_get(m, MAP_CLEAN, &clean), 0);
 	assert_int_equal(clean, 0);
 	map_close(m);
@@ -262,16 +272,11 @@ static void test_a_directory_whose_record_was_lost_is_recorded_by_the_scan(void 
 /* As the host's end leaves it: its last daemon has not said that all was drained. */
 static void host_ends(struct scratch *f, bool ring_too)
 {
-	char path[128];
-	struct map *m;
 	struct keyring *k;
+	struct map *m;
 
 	stop(f);
-	assert_int_equal(keyring_load(f->statedir, KEY_FILE, &k), 0);
-	snprintf(path, sizeof(path), "%s/%s", f->state, MAP_FILE);
-	const struct map_config config = { .path = path, .keyring = k };
-
-	assert_int_equal(map_open(&config, &m, NULL), 0);
+	m = map_of(f, &k);
 	assert_int_equal(map_field_set(m, MAP_CLEAN, 0), 0);
 	map_close(m);
 	keyring_free(k);

@@ -64,10 +64,10 @@ struct epoch {
  * until it is seen. A table with a few entries for each hash; who is pushed out begins anew: the one whose trouble is the oldest.
  */
 struct trouble {
-	nodeid_t nodeid;
-	uint64_t since; /* clock_ns() */
-	uint64_t scans; /* a scan after this many */
-	bool stale;	/* one has told */
+	nodeid_t nodeid; /* read without the lock too: stored at once */
+	uint64_t since;	 /* clock_ns() */
+	uint64_t scans;	 /* a scan after this many */
+	bool stale;	 /* one has told */
 };
 #define TROUBLES 1024
 #define TROUBLE_WAYS 8

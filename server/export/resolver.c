@@ -286,10 +286,16 @@ int climb_and_descend(struct worker *w, struct way *way, struct node **out)
 
 /* --- answers -------------------------------------------------------------------------------------------------------- */
 
+/* Of the entries that may be an object's. */
+static size_t trouble_first(nodeid_t id)
+{
+	return id.v % (TROUBLES / TROUBLE_WAYS) * TROUBLE_WAYS;
+}
+
 /* The entry of an object, or the one that it may take. With the lock held. */
 static struct trouble *trouble_find(struct export *x, nodeid_t id)
 {
-	struct trouble *set = &x->troubles[id.v % (TROUBLES / TROUBLE_WAYS) * TROUBLE_WAYS];
+	struct trouble *set = &x->troubles[trouble_first(id)];
 	struct trouble *oldest = set;
 
 	for (unsigned i = 0; i < TROUBLE_WAYS; i++) {
@@ -309,8 +315,12 @@ static struct trouble *trouble_locked(struct worker *w, nodeid_t id, uint64_t sc
 	bool old = t->stale || now - t->since > 10 * TROUBLE_NS;
 
 	/* What has no answer yet goes on, however long the scan takes. */
-	if (!nodeid_equal(t->nodeid, id) || (old && scans > t->scans))
-		*t = (struct trouble){ .nodeid = id, .since = now, .scans = scans };
+	if (!nodeid_equal(t->nodeid, id) || (old && scans > t->scans)) {
+		t->since = now;
+		t->scans = scans;
+		t->stale = false;
+		__atomic_store_n(&t->nodeid.v, id.v, __ATOMIC_RELAXED);
+	}
 	atomic_store(&w->x->any_trouble, true);
 	return t;
 }
@@ -340,16 +350,29 @@ static void trouble_is_stale(struct worker *w, nodeid_t id)
 	pthread_mutex_unlock(&w->x->trouble_lock);
 }
 
+/* Without the lock, as every lookup asks: one that begins at this moment may be missed, and ends with the next. */
+static bool in_trouble(const struct export *x, nodeid_t id)
+{
+	const struct trouble *set = &x->troubles[trouble_first(id)];
+
+	if (!atomic_load_explicit(&x->any_trouble, memory_order_relaxed))
+		return false;
+	for (unsigned i = 0; i < TROUBLE_WAYS; i++)
+		if (__atomic_load_n(&set[i].nodeid.v, __ATOMIC_RELAXED) == id.v)
+			return true;
+	return false;
+}
+
 void trouble_ends(struct worker *w, nodeid_t id)
 {
 	struct trouble *t;
 
-	if (!atomic_load_explicit(&w->x->any_trouble, memory_order_relaxed))
+	if (!in_trouble(w->x, id))
 		return;
 	pthread_mutex_lock(&w->x->trouble_lock);
 	t = trouble_find(w->x, id);
 	if (nodeid_equal(t->nodeid, id))
-		t->nodeid.v = 0;
+		__atomic_store_n(&t->nodeid.v, 0, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&w->x->trouble_lock);
 }
 

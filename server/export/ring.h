@@ -86,7 +86,7 @@ void ring_wake(struct ring *r);
  * OVERFLOWED: not 0: records were lost since the last complete scan (ring full and disk full): rebuild.
  * It only grows until then, so that a scan can tell whether more were lost while it ran.
  * SCANS: completed scans of the share.
- * SETTLED: the boot of the host (export.c) in which a daemon last made up its mind whether records were lost before it
+ * SETTLED: the boot of the host (export_complete.c) in which a daemon last made up its mind whether records were lost before it
  * started. A ring that is new, or outlived the host's end on a disk, and so may be older than the map, has another one.
  * ACTIVE_KEY: id of the key that seals; a daemon that sees another than its own reads the key file.
  * RESEALED: rows sealed anew since the last rotation, for who watches.

@@ -203,19 +203,19 @@ static const char *path_below(const char *path, const char *head)
 }
 
 /* A directory by its file system, and not by the mount that it was opened by. */
-struct place {
+struct location {
 	int mount;
 	char *path;   /* from the process's root */
 	dev_t dev;    /* as mountinfo has it: st_dev is another one with btrfs */
 	char *inside; /* path from the file system's root; NULL: not known */
 };
 
-struct places {
-	struct place inner, outer;
+struct locations {
+	struct location inner, outer;
 	bool bound; /* inner lies in outer by another mount than it was opened by */
 };
 
-static int place_begin(struct place *p, int fd)
+static int location_begin(struct location *p, int fd)
 {
 	struct statx stx;
 
@@ -228,7 +228,7 @@ static int place_begin(struct place *p, int fd)
 	return p->path ? 0 : -ENOMEM;
 }
 
-static void place_end(struct place *p)
+static void location_end(struct location *p)
 {
 	free(p->path);
 	free(p->inside);
@@ -240,7 +240,7 @@ static bool tells_root(const struct mountinfo *m)
 	return strcmp(m->type, "nfs") != 0 && strcmp(m->type, "nfs4") != 0;
 }
 
-static void place_find(struct place *p, const struct mountinfo *m)
+static void location_find(struct location *p, const struct mountinfo *m)
 {
 	const char *rest = path_below(p->path, m->point);
 	const char *root = strcmp(m->root, "/") == 0 ? "" : m->root;
@@ -252,19 +252,19 @@ static void place_find(struct place *p, const struct mountinfo *m)
 		p->inside = NULL;
 }
 
-static bool find_places(void *arg, const struct mountinfo *m)
+static bool find_locations(void *arg, const struct mountinfo *m)
 {
-	struct places *p = arg;
+	struct locations *p = arg;
 
-	place_find(&p->inner, m);
-	place_find(&p->outer, m);
+	location_find(&p->inner, m);
+	location_find(&p->outer, m);
 	return !p->inner.inside || !p->outer.inside;
 }
 
 /* Is something mounted inside of outer that inner lies in? */
 static bool find_bound(void *arg, const struct mountinfo *m)
 {
-	struct places *p = arg;
+	struct locations *p = arg;
 	const char *rest = path_below(m->point, p->outer.path);
 
 	p->bound = rest && *rest && tells_root(m) && m->dev == p->inner.dev &&
@@ -278,17 +278,17 @@ static bool find_bound(void *arg, const struct mountinfo *m)
  */
 static bool bound_inside(int inner, int outer)
 {
-	struct places p = { 0 };
+	struct locations p = { 0 };
 
-	if (!place_begin(&p.inner, inner) && !place_begin(&p.outer, outer))
-		(void)mountinfo_each(-1, find_places, &p);
+	if (!location_begin(&p.inner, inner) && !location_begin(&p.outer, outer))
+		(void)mountinfo_each(-1, find_locations, &p);
 	if (p.inner.inside && p.outer.inside && p.inner.dev == p.outer.dev &&
 	    path_below(p.inner.inside, p.outer.inside))
 		p.bound = true;
 	else if (p.inner.inside)
 		(void)mountinfo_each(-1, find_bound, &p);
-	place_end(&p.inner);
-	place_end(&p.outer);
+	location_end(&p.inner);
+	location_end(&p.outer);
 	return p.bound;
 }
 

@@ -148,18 +148,26 @@ static void test_lost_records_leave_no_clean_map(void **state)
 	keyring_free(k);
 }
 
+/* One that no row has, beside that of the new file "a". */
+static nodeid_t unknown_nodeid(struct scratch *f)
+{
+	nodeid_t id;
+
+	make_file(f, "a");
+	id = look_up_path(f, "a").nodeid;
+	id.v ^= 64;
+	return id;
+}
+
 static void test_unknown_nodeids_are_not_stale_while_records_are_lost(void **state)
 {
 	struct scratch *f = *state;
-	struct entry e;
+	const nodeid_t unknown = unknown_nodeid(f);
 	struct node *n;
 
-	make_file(f, "a");
-	e = look_up_path(f, "a");
-	e.nodeid.v ^= 64;
-	assert_int_equal(node_get(f->w, e.nodeid, &n), -ESTALE);
+	assert_int_equal(node_get(f->w, unknown, &n), -ESTALE);
 	ring_shared_add(f->x->ring, RING_OVERFLOWED, 1); /* as another daemon of the export would */
-	assert_int_equal(node_get(f->w, e.nodeid, &n), -ENOMEM);
+	assert_int_equal(node_get(f->w, unknown, &n), -ENOMEM);
 }
 
 static void test_an_inspection_calls_nothing_stale_while_records_are_lost(void **state)
@@ -213,17 +221,14 @@ static void test_an_inspection_calls_nothing_stale_while_records_are_lost(void *
 static void test_lost_records_are_made_good_by_whoever_serves(void **state)
 {
 	struct scratch *f = *state;
-	struct entry e;
+	const nodeid_t unknown = unknown_nodeid(f);
 	struct node *n;
 
-	make_file(f, "a");
-	e = look_up_path(f, "a");
-	e.nodeid.v ^= 64;
 	ring_shared_add(f->x->ring, RING_OVERFLOWED, 1);
 	for (int i = 0; i < 150 && ring_shared_get(f->x->ring, RING_OVERFLOWED); i++)
 		usleep(100000);
 	assert_int_equal(ring_shared_get(f->x->ring, RING_OVERFLOWED), 0);
-	assert_int_equal(node_get(f->w, e.nodeid, &n), -ESTALE);
+	assert_int_equal(node_get(f->w, unknown, &n), -ESTALE);
 }
 
 /* Nothing more goes into the ring: the map takes nothing in. */
